@@ -1,0 +1,90 @@
+"""One structured line for every exchange, written beside the event loop."""
+
+import asyncio
+import random
+from typing import Any, ClassVar
+
+from spork_access_log.config import AccessLogConfig, Only, statuses_of
+from spork_access_log.lines import FIELDS, Lines
+from spork_access_log.redact import HEADERS, QUERY, all_but, names_only, no_query
+from spork_access_log.writer import Writer
+from spork_core.api import Exchange, GatewayView, OnFailure, Outcome, Plugin, hookimpl
+
+__all__ = ["AccessLog", "AccessLogConfig", "Only"]
+
+SERVER_ERROR = 500
+
+
+class AccessLog(Plugin[AccessLogConfig]):
+    """Makes a line when an exchange ends and hands it to the writer's thread."""
+
+    Config: ClassVar[type] = AccessLogConfig
+    on_failure: ClassVar[OnFailure] = "open"
+
+    def __init__(self, config: AccessLogConfig, name: str) -> None:
+        super().__init__(config, name)
+        self._writer = Writer(config.output, config.buffer)
+        self._put = self._writer.put
+        self._lines = _lines(config)
+        self._line = self._lines.line
+        only = config.only
+        self._every = only is None and config.sample == 1
+        self._all = only is None
+        self._statuses = frozenset[int]() if only is None else statuses_of(only.statuses)
+        self._slow_ns = None if only is None or only.min_duration is None else int(only.min_duration * 1e9)
+        self._errors = only is not None and only.errors
+        self._sample = config.sample
+        self._chance = random.Random().random  # noqa: S311  picks lines, guards nothing
+
+    @hookimpl
+    async def startup(self, gateway: GatewayView) -> None:
+        self._lines.use(gateway.clock.time)
+        self._chance = random.Random(gateway.chance.hex(32)).random  # noqa: S311  25 ns, the system's takes 500
+        await asyncio.to_thread(self._writer.start, gateway.log.getChild(self.name))
+
+    @hookimpl
+    async def shutdown(self, gateway: GatewayView) -> None:
+        await asyncio.to_thread(self._writer.stop)
+
+    @hookimpl
+    def on_complete(self, exchange: Exchange) -> None:
+        if self._every or self._wanted(exchange.outcome):
+            self._put(self._line(exchange))
+
+    def _wanted(self, outcome: Outcome | None) -> bool:
+        assert outcome is not None
+        error = outcome.status >= SERVER_ERROR or not outcome.complete
+        if not (
+            self._all
+            or outcome.status in self._statuses
+            or (self._slow_ns is not None and outcome.duration_ns >= self._slow_ns)
+            or (self._errors and error)
+        ):
+            return False
+        return error or self._sample == 1 or self._chance() < self._sample
+
+    @hookimpl
+    def describe(self, gateway: GatewayView) -> dict[str, Any]:
+        writer = self._writer
+        return {
+            "output": writer.output,
+            "written": writer.written,
+            "dropped": writer.dropped,
+            "lost": writer.lost,
+            "waiting_bytes": writer.waiting,
+            "error": writer.error,
+        }
+
+
+def _lines(config: AccessLogConfig) -> Lines:
+    own = frozenset(name.lower() for name in config.redact)
+    queries = {"none": no_query, "names": names_only, "all": all_but(QUERY | own)}
+    return Lines(
+        json=config.format == "json",
+        fields=config.fields or tuple(FIELDS),
+        names=config.rename,
+        request_headers=config.request_headers,
+        response_headers=config.response_headers,
+        hidden=HEADERS | own,
+        query=queries[config.query],
+    )

@@ -1,0 +1,137 @@
+"""The config classes: where lines go, what they say, and which exchanges get one."""
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final, Literal
+
+from attrs import Attribute, frozen
+
+from spork_access_log.lines import FIELDS
+from spork_access_log.writer import STANDARD
+from spork_core.api import TOKEN, Bytes, Seconds, setting
+
+_STATUSES: Final = re.compile(r"([1-9])xx|([1-9]\d\d)(?:-([1-9]\d\d))?")
+_SMALLEST_BUFFER: Final = 64 * 1024
+
+
+def statuses_of(written: Iterable[int | str]) -> frozenset[int]:
+    """``404``, ``5xx`` and ``400-499`` as the numbers they mean. Raises ValueError."""
+    found: set[int] = set()
+    for item in written:
+        match = _STATUSES.fullmatch(str(item).lower())
+        if match is None:
+            raise ValueError(f'"{item}" is not a status; write it like 404, 5xx or 400-499')
+        first = int(match[1]) * 100 if match[1] else int(match[2])
+        last = first + 99 if match[1] else int(match[3] or match[2])
+        if last < first:
+            raise ValueError(f'"{item}" ends before it begins; write "{last}-{first}"')
+        found.update(range(first, last + 1))
+    return frozenset(found)
+
+
+def _statuses(_: object, _field: "Attribute[Any]", written: tuple[int | str, ...]) -> None:
+    statuses_of(written)
+
+
+def _output(_: object, _field: "Attribute[Any]", output: str) -> None:
+    if output not in STANDARD and (not output.startswith("/") or output.endswith("/") or "\0" in output):
+        raise ValueError(f'"{output}" is not an output; write stdout, stderr or the absolute path of a file')
+
+
+def _fields(_: object, _field: "Attribute[Any]", names: Iterable[str]) -> None:
+    seen = set()
+    for name in names:
+        if name not in FIELDS:
+            near = get_close_matches(name, FIELDS, n=1)
+            hint = f'did you mean "{near[0]}"? ' if near else ""
+            raise ValueError(f'"{name}" is not a field; {hint}fields are: {", ".join(FIELDS)}')
+        if name in seen:
+            raise ValueError(f'"{name}" is there twice; keep one')
+        seen.add(name)
+
+
+def _rename(config: "AccessLogConfig", field: "Attribute[Any]", names: Mapping[str, str]) -> None:
+    _fields(config, field, names)
+    keys: dict[str, str] = {}
+    for name in config.fields or FIELDS:
+        key = names.get(name, name)
+        if not re.fullmatch(r"[A-Za-z_@][A-Za-z0-9_.@-]*", key):
+            raise ValueError(f'"{key}" is not a key; use letters, digits, underscores, dots and hyphens')
+        if other := keys.get(key):
+            raise ValueError(f'"{other}" and "{name}" would both be called "{key}"; give one another name')
+        keys[key] = name
+
+
+def _header_names(_: object, _field: "Attribute[Any]", names: Iterable[str]) -> None:
+    seen = set()
+    for name in names:
+        if not TOKEN.fullmatch(name):
+            raise ValueError(f'"{name}" is not a header name; use letters, digits and hyphens')
+        if name.lower() in seen:
+            raise ValueError(f'"{name}" is there twice; keep one')
+        seen.add(name.lower())
+
+
+def _share(_: object, _field: "Attribute[Any]", share: float) -> None:
+    if not 0 <= share <= 1:
+        raise ValueError(f"{share:g} is not a share; write a number from 0 (errors only) to 1 (every line)")
+
+
+def _duration(_: object, _field: "Attribute[Any]", seconds: float | None) -> None:
+    if seconds is not None and seconds < 0:
+        raise ValueError("a duration is not negative; write 0s or more")
+
+
+def _buffer(_: object, _field: "Attribute[Any]", size: int) -> None:
+    if size < _SMALLEST_BUFFER:
+        raise ValueError(f"{size} bytes hold too few lines; write 64KiB or more")
+
+
+@frozen
+class Only:
+    """Which exchanges get a line: those for which at least one of these holds."""
+
+    statuses: tuple[int | str, ...] = setting(
+        "The answer has one of these: 404, 5xx, 400-499.", default=(), validator=_statuses
+    )
+    min_duration: Seconds | None = setting("It took at least so long.", default=None, validator=_duration)
+    errors: bool = setting("The answer is a 5xx, or was not complete when the exchange ended.", default=False)
+
+
+@frozen
+class AccessLogConfig:
+    """One line for every exchange, unless ``only`` or ``sample`` say otherwise."""
+
+    output: str = setting(
+        "Where lines go: stdout, stderr or the absolute path of a file.", default="stdout", validator=_output
+    )
+    format: Literal["json", "text"] = setting("One JSON object a line, or key=value.", default="json")
+    fields: tuple[str, ...] = setting(
+        "What a line says, in this order. Empty: every field.", default=(), validator=_fields
+    )
+    rename: dict[str, str] = setting("Field to the key it gets in the line.", factory=dict, validator=_rename)
+    request_headers: tuple[str, ...] = setting(
+        "Request headers to log besides, as they went to the service.", default=(), validator=_header_names
+    )
+    response_headers: tuple[str, ...] = setting("Response headers to log besides.", default=(), validator=_header_names)
+    query: Literal["names", "all", "none"] = setting(
+        "Of query strings, the Referer's too: the names only, all but the values of secrets, or nothing.",
+        default="names",
+    )
+    redact: tuple[str, ...] = setting(
+        "Names of headers and query parameters to hide besides Authorization, Cookie and the other built-in ones.",
+        default=(),
+        validator=_header_names,
+    )
+    only: Only | None = setting("Write a line for these exchanges only.", default=None)
+    sample: float = setting(
+        "Share of the lines to write, from 0 to 1; those of errors (5xx, or not complete) are always written.",
+        default=1.0,
+        validator=_share,
+    )
+    buffer: Bytes = setting(
+        "How much may wait for a slow output; lines past it are dropped and counted.",
+        default=8 * 1024 * 1024,
+        validator=_buffer,
+    )

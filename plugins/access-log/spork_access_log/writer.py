@@ -1,0 +1,190 @@
+"""Lines on their way to a file or a pipe: a bounded buffer, and a thread that empties it.
+
+Rules
+1. ``put`` never waits: past the limit a line is dropped and counted.
+2. The loop's thread alone appends; the writer's thread alone takes from the front, by slices, each one step under the
+   interpreter's lock. The counters ``_given`` and ``_written_bytes`` each have one writer; their difference is what waits.
+3. A line is written whole. A pipe or socket that other workers share gets at most PIPE_BUF bytes at a time, because longer writes
+   of several processes may interleave (POSIX write(2)).
+4. A file that was moved away or removed (log rotation) is opened anew before the next write; no signal is needed.
+"""
+
+import os
+import select
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from logging import Logger
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Final
+
+GATHER: Final = 0.1
+"""Seconds for which lines are gathered before they are written together."""
+
+_AT_ONCE: Final = 1 << 20
+_LINES_AT_ONCE: Final = 1000
+_PIPE_BUF: Final = select.PIPE_BUF
+_REPORT_EVERY: Final = 10.0
+_STOP_WITHIN: Final = 5.0
+
+STANDARD: Final = {"stdout": 1, "stderr": 2}
+
+
+class Writer:
+    """``output``: ``stdout``, ``stderr`` or a path. ``limit``: bytes that may wait. ``log``: told about drops and failures."""
+
+    def __init__(self, output: str, limit: int) -> None:
+        self.output = output
+        self.written = 0
+        """Lines handed to the operating system."""
+        self.dropped = 0
+        """Lines for which there was no room."""
+        self.lost = 0
+        """Lines that could not be written."""
+        self.error: str | None = None
+        """Why the last write failed; None when it did not."""
+        self._limit = limit
+        self._lines: list[str] = []
+        self._given = 0
+        self._written_bytes = 0
+        self._wake: SimpleQueue[bool] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._log: Logger | None = None
+        self._fd = STANDARD.get(output, -1)
+        self._at_once = _AT_ONCE
+        self._torn = False
+        self._reported = (0, 0.0)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait to be written."""
+        return self._given - self._written_bytes
+
+    def put(self, line: str) -> None:
+        """Takes a line, of ASCII and with its newline. Called by one thread."""
+        size = len(line)
+        if self._given - self._written_bytes + size > self._limit:
+            self.dropped += 1
+            return
+        self._given += size
+        lines = self._lines
+        lines.append(line)
+        if len(lines) == 1:
+            self._wake.put(True)
+
+    def start(self, log: Logger) -> None:
+        """Opens the output and starts the thread. Raises OSError when the file cannot be opened."""
+        self._log = log
+        self._open()
+        self._thread = threading.Thread(target=self._run, name=f"access-log {self.output}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Writes what waits and ends the thread; gives up on an output that takes nothing for 5 seconds."""
+        if self._thread is None:
+            return
+        self._wake.put(False)
+        self._thread.join(_STOP_WITHIN)
+        if not self._thread.is_alive():
+            self._thread = None
+            self._close()
+
+    # -- the thread ---------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            going = self._wake.get()
+            if going:
+                with suppress(Empty):
+                    going = self._wake.get(timeout=GATHER)
+            self._drain()
+
+    def _drain(self) -> None:
+        # Until nothing is left: a line that joins others wakes nobody.
+        while self._lines:
+            batch = self._lines[:_LINES_AT_ONCE]
+            del self._lines[: len(batch)]
+            done = 0
+            try:
+                self._reopen()
+                for portion in portions(batch, self._at_once):
+                    self._write("".join(portion))
+                    done += len(portion)
+            except OSError as exc:
+                self._failed(exc)
+            else:
+                self.error = None
+            self.written += done
+            self.lost += len(batch) - done
+            self._written_bytes += sum(map(len, batch))
+        self._report()
+
+    def _write(self, text: str) -> None:
+        left = memoryview(text.encode("ascii") if not self._torn else b"\n" + text.encode("ascii"))
+        self._torn = False
+        whole = len(left)
+        while left:
+            try:
+                left = left[os.write(self._fd, left) :]
+            except BlockingIOError:  # somebody made the shared pipe or terminal non-blocking
+                select.select((), (self._fd,), (), 1.0)
+            except OSError:
+                self._torn = len(left) < whole
+                raise
+
+    def _failed(self, exc: OSError) -> None:
+        self.error = exc.strerror or str(exc)
+        if self.output not in STANDARD:
+            self._close()
+
+    def _report(self) -> None:
+        told, when = self._reported
+        missing = self.dropped + self.lost
+        if missing == told or self._log is None or monotonic() - when < _REPORT_EVERY:
+            return
+        self._reported = (missing, monotonic())
+        why = self.error or "lines come faster than the output takes them"
+        self._log.warning("%d access log lines to %s are missing: %s", missing - told, self.output, why)
+
+    # -- the file -----------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if self.output not in STANDARD:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            self._fd = os.open(self.output, flags, 0o640)
+        self._at_once = _AT_ONCE if stat.S_ISREG(os.fstat(self._fd).st_mode) else _PIPE_BUF
+
+    def _reopen(self) -> None:
+        if self.output in STANDARD:
+            return
+        if self._fd >= 0:
+            try:
+                if os.path.samestat(Path(self.output).stat(), os.fstat(self._fd)):
+                    return
+            except FileNotFoundError:
+                pass
+            self._close()
+        self._open()
+
+    def _close(self) -> None:
+        if self.output not in STANDARD and self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def portions(lines: Sequence[str], size: int) -> Iterator[list[str]]:
+    """The lines in groups of at most ``size`` characters; a longer line is a group of its own."""
+    group: list[str] = []
+    room = size
+    for line in lines:
+        if len(line) > room and group:
+            yield group
+            group, room = [], size
+        group.append(line)
+        room -= len(line)
+    if group:
+        yield group

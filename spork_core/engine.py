@@ -1,0 +1,365 @@
+"""The life of an exchange: hooks in their order, attempts upstream, and one answer, whatever happens.
+
+``route → pre_auth → authenticate → authorize → on_request → serve → attempts { select_upstream → before_attempt → send →
+after_attempt → should_retry } → on_upstream_response → on_response → write → on_complete``; any Problem on the way goes
+through ``on_error`` to ``on_response``.
+
+Rules of this file
+1. ``run`` never raises but CancelledError: a fault of a plugin, an upstream or this kernel ends one exchange, not the process.
+2. ``on_complete`` is called exactly once for every exchange that was begun.
+3. A response that does not reach the client has its body discarded, so that its connection is freed.
+"""
+
+import asyncio
+import logging
+from types import CoroutineType
+from typing import Any, Final, Protocol
+
+from spork_core.body import EMPTY, BytesBody, StreamBody
+from spork_core.clock import Clock
+from spork_core.errors import (
+    ClientDisconnected,
+    InternalError,
+    NotFound,
+    PayloadTooLarge,
+    Problem,
+    Unauthenticated,
+    UpstreamConnectFailed,
+    UpstreamMalformed,
+    UpstreamProblem,
+    UpstreamTimeout,
+)
+from spork_core.exchange import Attempt, Endpoint, Exchange, Outcome, Response
+from spork_core.headers import HeaderInjection, Headers
+from spork_core.plan import Plan
+from spork_core.problems import ProblemPages
+from spork_core.upstream.connection import UpstreamConnection
+from spork_core.upstream.pool import Pool
+from spork_core.upstream.service import Service, repeatable
+
+log = logging.getLogger("spork_core.engine")
+
+MAX_ATTEMPTS: Final = 10
+"""Attempts of one exchange, whatever should_retry says."""
+
+
+class Client(Protocol):
+    """Where the answer goes: a connection, or code that dispatched the request."""
+
+    bytes_sent: int
+    """Content bytes written for the current exchange."""
+    started: bool
+    """True once the head of the answer is written: no other answer is possible."""
+
+    def upstream_lines(self, exchange: Exchange) -> str:
+        """The header lines that tell the upstream about the client and the way here."""
+
+    def informational(self, status: int, headers: Headers) -> None:
+        """Passes on a 1xx."""
+
+    async def respond(self, exchange: Exchange, response: Response) -> None:
+        """Writes the whole answer, at the client's pace. Raises what reading the body raises."""
+
+    async def tunnel(self, exchange: Exchange, response: Response, connection: UpstreamConnection) -> None:
+        """Writes the 101 and carries bytes both ways until both ends are done."""
+
+    def abort(self) -> None:
+        """Ends the connection without a complete answer, so that nobody can take it for one."""
+
+
+class Engine:
+    """Runs exchanges. ``pages`` renders the problems that no plugin does."""
+
+    def __init__(self, pages: ProblemPages, clock: Clock) -> None:
+        self._pages = pages
+        self._clock = clock
+
+    async def run(self, exchange: Exchange, plan: Plan, client: Client) -> None:
+        """One exchange from its request to its last byte or its abort."""
+        complete = False
+        try:
+            response = await self.produce(exchange, plan, client)
+            if response.status == 101 and exchange.attempts:
+                await client.tunnel(exchange, response, _connection(exchange))
+            else:
+                await client.respond(exchange, response)
+            complete = True
+        except asyncio.CancelledError:
+            if exchange.error is None:
+                exchange.error = ClientDisconnected(reason="the client closed the connection")
+            client.abort()
+            raise
+        except Problem as problem:  # the body broke off; the head is out, so breaking off is all that is left
+            exchange.error = problem
+            client.abort()
+        except Exception as error:
+            log.exception("exchange %s: unexpected error while answering", exchange.id)
+            exchange.error = InternalError(reason=repr(error))
+            client.abort()
+        finally:
+            done = self.complete(exchange, plan, client, whole=complete)
+            if done is not None:
+                await done
+
+    def complete(self, exchange: Exchange, plan: Plan, client: Client, *, whole: bool) -> "CoroutineType[Any, Any, Any] | None":
+        """Frees what the exchange holds, sets its outcome and calls ``on_complete``; a coroutine to await, or None."""
+        response = exchange.response
+        if not whole:
+            if response is not None:
+                response.body.discard()
+            if exchange.attempts and isinstance(connection := exchange.attempts[-1].connection, UpstreamConnection):
+                connection.abandon_unless_answered(response)
+        body = exchange.request.body
+        if body is not EMPTY:
+            body.discard()
+        phase = plan.pipeline.on_complete
+        if phase is None:
+            return None
+        started = client.started
+        exchange.outcome = Outcome(
+            499 if response is None or not started else response.status,
+            (response.source or "gateway") if response is not None and started else "client",
+            whole,
+            client.bytes_received,
+            client.bytes_sent,
+            self._clock.monotonic_ns() - exchange.started_ns,
+        )
+        done = phase(exchange)
+        return done if type(done) is CoroutineType else None
+
+    async def produce(self, exchange: Exchange, plan: Plan, client: Client) -> Response:
+        """The answer, after ``on_response``. Raises nothing but CancelledError."""
+        pipeline = plan.pipeline
+        try:
+            response = await self._answer(exchange, plan, client)
+            if response.source is None:
+                response.source = "plugin"
+        except Problem as problem:
+            response = await self._refuse(exchange, plan, problem)
+        except (Exception, SystemExit) as error:
+            response = await self._refuse(exchange, plan, self._unexpected(exchange, error))
+        exchange.response = response
+        phase = pipeline.on_response
+        if phase is None or response.status == 101:
+            return response
+        try:
+            done = phase(exchange)
+            if type(done) is CoroutineType:
+                await done
+        except Problem as problem:
+            exchange.error = problem
+            assert exchange.response is not None
+            exchange.response.body.discard()
+            exchange.response = self._pages.response(exchange, problem)
+            try:  # the page is an answer too: it gets the headers that every answer must carry
+                done = phase(exchange)
+                if type(done) is CoroutineType:
+                    await done
+            except Problem:
+                log.debug("exchange %s: on_response failed on the error page as well", exchange.id)
+        final = exchange.response
+        if final.source is None:
+            final.source = "plugin"
+        return final
+
+    def _unexpected(self, exchange: Exchange, error: BaseException) -> Problem:
+        if isinstance(error, HeaderInjection):
+            log.error("exchange %s: %s", exchange.id, error)
+        else:
+            log.error("exchange %s: unexpected error", exchange.id, exc_info=error)
+        return InternalError("The gateway could not serve this request.", reason=repr(error))
+
+    async def _refuse(self, exchange: Exchange, plan: Plan, problem: Problem) -> Response:
+        exchange.error = problem
+        if isinstance(problem, Unauthenticated) and plan.pipeline.challenges:
+            if not any(name.lower() == "www-authenticate" for name, _ in problem.headers):
+                challenges = [("WWW-Authenticate", challenge) for challenge in plan.pipeline.challenges]
+                problem.headers = (*problem.headers, *challenges)
+        phase = plan.pipeline.on_error
+        if phase is not None:
+            try:
+                response = phase(exchange, problem)
+                if type(response) is CoroutineType:
+                    response = await response
+            except Problem as another:
+                exchange.error = problem = another
+            else:
+                if response is not None:
+                    if response.source is None:
+                        response.source = problem.source
+                    answer: Response = response
+                    return answer
+        return self._pages.response(exchange, problem)
+
+    async def _answer(self, exchange: Exchange, plan: Plan, client: Client) -> Response:
+        pipeline = plan.pipeline
+        phase = pipeline.pre_auth
+        if phase is not None:
+            answer = phase(exchange)
+            if type(answer) is CoroutineType:
+                answer = await answer
+            if answer is not None:
+                return _as_response(answer)
+        if plan.refuse is not None:
+            raise plan.refuse(exchange)
+        if plan.body_limit is not None:
+            _limit_body(exchange, plan.body_limit)
+        phase = pipeline.authenticate
+        if phase is not None:
+            identity = phase(exchange)
+            if type(identity) is CoroutineType:
+                identity = await identity
+            exchange.identity = identity
+        if plan.identity_required and exchange.identity is None:
+            raise Unauthenticated("This request needs credentials.")
+        for phase in (pipeline.authorize, pipeline.on_request, pipeline.serve):
+            if phase is not None:
+                answer = phase(exchange)
+                if type(answer) is CoroutineType:
+                    answer = await answer
+                if answer is not None:
+                    return _as_response(answer)
+        if plan.handler is not None:
+            answer = plan.handler(exchange)
+            if type(answer) is CoroutineType:
+                answer = await answer
+            return _as_response(answer)
+        if plan.service is None:
+            raise NotFound("Nothing on this route answers this request.")
+        response = await self._attempts(exchange, plan, plan.service, client)
+        phase = pipeline.on_upstream_response
+        if phase is not None and exchange.response is response:
+            done = phase(exchange)
+            if type(done) is CoroutineType:
+                await done
+            response = exchange.response
+        return response
+
+    # -- attempts -----------------------------------------------------------------------------------
+
+    async def _attempts(self, exchange: Exchange, plan: Plan, service: Service, client: Client) -> Response:
+        request = exchange.request
+        body = request.body
+        if type(body) is StreamBody and body.complete and not body.pulled and not body.failed:
+            request.body = BytesBody(body.take())  # small and all here: it can be sent again
+        target = exchange.upstream_target or plan.target(exchange)
+        lines = client.upstream_lines(exchange)
+        pipeline = plan.pipeline
+        clock = self._clock.monotonic_ns
+        overdue = plan.limits is not None and plan.limits.total
+        if overdue:
+            client.expire_after(overdue, exchange)
+        tried: list[Endpoint] = []
+        number = 0
+        while True:
+            number += 1
+            attempt = Attempt(number, clock())
+            exchange.attempts.append(attempt)
+            response: Response | None = None
+            try:
+                pool = await self._select(exchange, plan, service, attempt, tried)
+                attempt.endpoint = pool.endpoint
+                phase = pipeline.before_attempt
+                if phase is not None:
+                    answer = phase(exchange, attempt)
+                    if type(answer) is CoroutineType:
+                        answer = await answer
+                    if answer is not None:
+                        return _as_response(answer)
+                assert plan.limits is not None
+                response = await service.send(
+                    pool, request, target, lines, attempt, plan.limits, client.informational
+                )
+                attempt.status = response.status
+                if response.status == 101 and not (request.upgrade and plan.upgrade):
+                    _connection(exchange).abort()
+                    raise UpstreamMalformed(reason="101 without an Upgrade in the request")
+            except UpstreamProblem as problem:
+                response = None
+                attempt.error = problem
+            attempt.took_ns = clock() - attempt.started_ns
+            exchange.response = response
+            phase = pipeline.after_attempt
+            if phase is not None:
+                done = phase(exchange, attempt)
+                if type(done) is CoroutineType:
+                    await done
+            if attempt.error is None and attempt.status is not None and attempt.status < 500:
+                assert response is not None
+                return response
+            if attempt.endpoint is not None:
+                tried.append(attempt.endpoint)
+            delay = await self._retry_delay(exchange, plan, service, attempt, tried)
+            if delay is None or number >= MAX_ATTEMPTS:
+                if attempt.error is not None:
+                    raise attempt.error
+                assert response is not None
+                return response
+            if response is not None:
+                response.body.discard()
+            exchange.response = None
+            if delay > 0:
+                await asyncio.sleep(delay)
+            if overdue and exchange.elapsed_ns > overdue * 1e9:
+                raise UpstreamTimeout("The upstream did not answer in time.", reason="total time-out", sent=False)
+
+    async def _select(
+        self, exchange: Exchange, plan: Plan, service: Service, attempt: Attempt, tried: list[Endpoint]
+    ) -> Pool:
+        phase = plan.pipeline.select_upstream
+        if phase is not None:
+            endpoint = phase(exchange, attempt)
+            if type(endpoint) is CoroutineType:
+                endpoint = await endpoint
+            if endpoint is not None:
+                pool = service.pool_of(endpoint)
+                if pool is None:
+                    raise InternalError(reason=f"select_upstream chose {endpoint}, which is not of service {service.name}")
+                return pool
+        return service.pick(tried)
+
+    async def _retry_delay(
+        self, exchange: Exchange, plan: Plan, service: Service, attempt: Attempt, tried: list[Endpoint]
+    ) -> float | None:
+        """Seconds to wait before another attempt, None for no other.
+
+        The kernel's own rule: where no connection could be made nothing was sent, so each other endpoint is tried once.
+        What a plugin asks for is refused when the request may have been processed and repeating it is not safe.
+        """
+        request, error = exchange.request, attempt.error
+        unsent = isinstance(error, UpstreamProblem) and not error.sent
+        body = request.body
+        if not body.replayable and not (unsent and type(body) is StreamBody and not body.pulled):
+            return None
+        if isinstance(error, UpstreamConnectFailed) and unsent and len(set(tried)) < len(service.pools):
+            return 0.0
+        phase = plan.pipeline.should_retry
+        if phase is None:
+            return None
+        delay = phase(exchange, attempt)
+        if type(delay) is CoroutineType:
+            delay = await delay
+        if delay is None or not (unsent or repeatable(request)):
+            return None
+        return max(0.0, float(delay))
+
+
+def _connection(exchange: Exchange) -> UpstreamConnection:
+    connection = exchange.attempts[-1].connection
+    assert isinstance(connection, UpstreamConnection)
+    return connection
+
+
+def _as_response(answer: object) -> Response:
+    assert isinstance(answer, Response)
+    return answer
+
+
+def _limit_body(exchange: Exchange, limit: int) -> None:
+    body = exchange.request.body
+    if type(body) is StreamBody:
+        if (body.length or body.received) > limit:
+            raise PayloadTooLarge(f"The request's content is longer than {limit} bytes.")
+        body.limit = limit
+    elif body.length is not None and body.length > limit:
+        raise PayloadTooLarge(f"The request's content is longer than {limit} bytes.")

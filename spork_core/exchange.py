@@ -1,0 +1,331 @@
+"""The exchange: one client request and all that happens to it."""
+
+import json as _json
+from collections.abc import AsyncIterable, Mapping, Sequence
+from http import HTTPStatus
+from ssl import SSLObject
+from typing import Any, Final, Generic, TypeVar, overload
+
+from attrs import field, frozen
+
+from spork_core.body import EMPTY, Body, BytesBody, IteratorBody
+from spork_core.clock import SYSTEM_CLOCK, Chance, Clock
+from spork_core.errors import Problem, Source
+from spork_core.headers import Headers
+
+
+T = TypeVar("T")
+D = TypeVar("D")
+_CHANCE: Final = Chance()
+NO_CAPTURES: Final[Mapping[str, str]] = {}
+
+
+class StateKey(Generic[T]):
+    """The typed name of a value that lives as long as one exchange: ``exchange[KEY] = value``. Equal only to itself."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"StateKey({self.name!r})"
+
+
+@frozen
+class Identity:
+    """Who is calling, as an ``authenticate`` hook found out.
+
+    ``subject``: stable id of the caller. ``scheme``: what proved it (``jwt``, ``api-key``). ``claims``: what else is
+    known. ``scopes`` and ``roles``: what it may do.
+    """
+
+    subject: str
+    scheme: str = ""
+    scopes: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = field(factory=dict, repr=False)
+
+
+@frozen(eq=False)
+class Endpoint:
+    """One address of a service. ``url``: its origin, without a path. ``service``: the service's name."""
+
+    service: str
+    url: str
+    weight: int = 1
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@frozen
+class RouteInfo:
+    """What a plugin may know of the matched route. ``service``: the service's name; None when plugins answer themselves.
+    ``path``: the pattern of its match, a label with few values (``/users/{id}``)."""
+
+    name: str
+    path: str
+    service: str | None
+
+
+class Request:
+    """The client's request. What a hook changes here is what the upstream gets."""
+
+    __slots__ = (
+        "body",
+        "client",
+        "headers",
+        "host",
+        "method",
+        "path",
+        "peer",
+        "query",
+        "scheme",
+        "tls",
+        "trusted",
+        "upgrade",
+        "version",
+    )
+
+    def __init__(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        query: str | None = None,
+        *,
+        headers: Headers | None = None,
+        body: Body = EMPTY,
+        scheme: str = "http",
+        host: str = "",
+        client: str = "",
+        peer: str = "",
+        version: int = 11,
+        tls: SSLObject | None = None,
+        trusted: bool = False,
+    ) -> None:
+        self.method = method
+        self.path = path
+        """Path as sent, still percent-encoded; dot segments resolved when there were any."""
+        self.query = query
+        """What follows the first ``?``, as sent; None when there is no ``?``."""
+        self.headers: Headers = Headers() if headers is None else headers
+        """Fields as sent, without hop-by-hop ones and without forwarded ones from peers that are not trusted."""
+        self.body = body
+        self.scheme = scheme
+        self.host = host
+        """Host and port as the client named them."""
+        self.client = client
+        """IP address of the client, behind trusted proxies."""
+        self.peer = peer
+        """IP address of the other end of the connection; "" for a unix socket."""
+        self.version = version
+        """10 or 11."""
+        self.tls = tls
+        """The TLS session (``getpeercert()``, ``selected_alpn_protocol()``), or None."""
+        self.upgrade: str | None = None
+        """The protocol that the client asks to switch to (``websocket``); None for an ordinary request."""
+        self.trusted = trusted
+        """True when ``peer`` lies in ``trusted_proxies``: its word about the client is believed."""
+
+    @property
+    def target(self) -> str:
+        """Path and query, as on the request line."""
+        return self.path if self.query is None else f"{self.path}?{self.query}"
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path}>"
+
+
+class Response:
+    """An answer to the client, from the upstream or made here."""
+
+    __slots__ = ("body", "headers", "reason", "source", "status", "version")
+
+    def __init__(
+        self,
+        status: int = 200,
+        body: bytes | str | Body | AsyncIterable[bytes] = b"",
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] | Headers | None = None,
+        *,
+        reason: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        """``body``: str is sent as UTF-8; an async iterable is streamed. ``content_type``: sets that field; a str body
+        without one is ``text/plain; charset=utf-8``. ``reason``: None means the standard phrase."""
+        self.status = status
+        self.reason: str = phrase(status) if reason is None else reason
+        self.headers: Headers = headers if type(headers) is Headers else Headers(headers or ())
+        self.source: Source | None = None
+        """Who made it: ``upstream``, ``plugin``, ``gateway``, ``client`` (a refusal). Set by the kernel."""
+        self.version: int | None = None
+        """HTTP version of the upstream's answer, 10 or 11; None when it was made here."""
+        if isinstance(body, str):
+            body = body.encode()
+            content_type = content_type or "text/plain; charset=utf-8"
+        self.body: Body
+        if isinstance(body, bytes):
+            self.body = BytesBody(body) if body else EMPTY
+        elif isinstance(body, Body):
+            self.body = body
+        else:
+            self.body = IteratorBody(body)
+        if content_type is not None and "Content-Type" not in self.headers:
+            self.headers["Content-Type"] = content_type
+
+    @classmethod
+    def json(cls, data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> "Response":
+        """An ``application/json`` answer."""
+        text = _json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+        return cls(status, text, headers, content_type="application/json")
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.source or ''}>"
+
+
+_PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
+
+
+def phrase(status: int) -> str:
+    """The standard reason phrase; "" for a status without one."""
+    return _PHRASES.get(status, "")
+
+
+class Attempt:
+    """One try against one endpoint. Times are ``Clock.monotonic_ns``; 0 means not reached."""
+
+    __slots__ = ("connection", "endpoint", "error", "number", "reused", "started_ns", "status", "took_ns")
+
+    def __init__(self, number: int, started_ns: int) -> None:
+        self.number = number
+        """1 for the first."""
+        self.endpoint: Endpoint | None = None
+        self.status: int | None = None
+        """Status of the upstream's answer; None when there was none."""
+        self.error: Problem | None = None
+        self.connection: object = None
+        """The kernel's own: what carries the request."""
+        self.reused: bool = False
+        """True when the request went over a pooled connection."""
+        self.started_ns = started_ns
+        self.took_ns = 0
+        """From ``started_ns`` to the response head, or to the failure."""
+
+    def __repr__(self) -> str:
+        what = self.status if self.error is None else self.error.code
+        return f"<Attempt {self.number} {self.endpoint} {what}>"
+
+
+@frozen
+class Outcome:
+    """How an exchange ended; ready when ``on_complete`` fires.
+
+    ``status``: as sent; 499 when the client left before its head was written. ``source``: whose answer it was.
+    ``complete``: the whole answer was handed to the client's connection. ``bytes_received``, ``bytes_sent``: content, without
+    heads and chunk framing. ``duration_ns``: from the request head to the last byte or the abort.
+    """
+
+    status: int
+    source: Source
+    complete: bool
+    bytes_received: int
+    bytes_sent: int
+    duration_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """``duration_ns`` in seconds."""
+        return self.duration_ns / 1e9
+
+
+class Exchange:
+    """One client request and all that happens to it; plugins keep their own values in it by StateKey."""
+
+    __slots__ = (
+        "_clock",
+        "_id",
+        "_state",
+        "attempts",
+        "captures",
+        "error",
+        "identity",
+        "outcome",
+        "request",
+        "response",
+        "rest",
+        "route",
+        "started_ns",
+        "upstream_target",
+    )
+
+    def __init__(self, request: Request, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.request = request
+        self._clock = clock
+        self._id: str | None = None
+        self._state: dict[StateKey[Any], Any] | None = None
+        self.started_ns = clock.monotonic_ns()
+        """``Clock.monotonic_ns`` when the request head was complete."""
+        self.route: RouteInfo | None = None
+        """None until routed, and when no route matches."""
+        self.captures: Mapping[str, str] = NO_CAPTURES
+        """What the route's ``{name}`` parts matched, percent-decoded."""
+        self.rest = ""
+        """What the ``*`` at the end of the route's path matched, raw."""
+        self.identity: Identity | None = None
+        self.upstream_target: str | None = None
+        """Raw path and query to send upstream instead of the rewritten request's; None: the route's rewrite decides."""
+        self.attempts: list[Attempt] = []
+        self.response: Response | None = None
+        """The answer so far; None until there is one."""
+        self.error: Problem | None = None
+        """The problem the exchange ran into, also when a hook turned it into an answer."""
+        self.outcome: Outcome | None = None
+        """Set just before ``on_complete``."""
+
+    @property
+    def id(self) -> str:
+        """The request id: what ``request-id`` or another plugin set, else 32 random hex digits made on first use."""
+        if self._id is None:
+            self._id = _CHANCE.hex(32)
+        return self._id
+
+    @id.setter
+    def id(self, value: str) -> None:
+        self._id = value
+
+    @property
+    def elapsed_ns(self) -> int:
+        """Nanoseconds since the request head was complete."""
+        return self._clock.monotonic_ns() - self.started_ns
+
+    # -- typed state --------------------------------------------------------------------------------
+
+    def __getitem__(self, key: StateKey[T]) -> T:
+        if self._state is None:
+            raise KeyError(key)
+        value: T = self._state[key]
+        return value
+
+    def __setitem__(self, key: StateKey[T], value: T) -> None:
+        if self._state is None:
+            self._state = {}
+        self._state[key] = value
+
+    def __delitem__(self, key: StateKey[Any]) -> None:
+        if self._state is None:
+            raise KeyError(key)
+        del self._state[key]
+
+    def __contains__(self, key: StateKey[Any]) -> bool:
+        return self._state is not None and key in self._state
+
+    @overload
+    def get(self, key: StateKey[T]) -> T | None: ...
+    @overload
+    def get(self, key: StateKey[T], default: D) -> T | D: ...
+    def get(self, key: StateKey[Any], default: Any = None) -> Any:
+        """The value under ``key``, or ``default``."""
+        return default if self._state is None else self._state.get(key, default)
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.request.method} {self.request.path} {self.response or self.error or 'running'}>"

@@ -1,0 +1,128 @@
+"""Header fields: what belongs to one hop, what the gateway manages, and how a head becomes bytes (RFC 9110, RFC 9112).
+
+Names and values are str in which a byte that is not UTF-8 stands as a surrogate escape, so that what came in as bytes goes
+out as the same bytes.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from multidict import CIMultiDict
+
+Headers = CIMultiDict[str]
+"""Header fields: case-insensitive names, in order, with repeats (``add`` appends, ``[]=`` replaces)."""
+
+TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110 section 5.6.2."""
+
+FIELD_VALUE: Final = re.compile("[^\x00-\x08\x0a-\x1f\x7f]*")
+"""RFC 9110 section 5.5, obs-text (here: anything above ASCII, surrogates included) allowed."""
+
+HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?")
+"""``uri-host [":" port]``, RFC 9112 section 3.2, without the userinfo that a Host may not have."""
+
+HOP_BY_HOP: Final = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+"""RFC 9110 section 7.6.1, with the names older software put beside ``Connection``."""
+
+FORWARDED: Final = frozenset(
+    (
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-path",
+        "x-forwarded-server",
+        "x-forwarded-uri",
+        "x-forwarded-method",
+        "x-forwarded-tls-client-cert",
+        "x-forwarded-tls-client-cert-info",
+        "x-real-ip",
+    )
+)
+"""What a proxy in front may say about the client: believed from ``trusted_proxies`` only, dropped from anyone else."""
+
+_FRAMING: Final = frozenset(("content-length", "expect", "proxy", "max-forwards"))
+SPECIAL_REQUEST: Final = HOP_BY_HOP | FORWARDED | _FRAMING
+SPECIAL_RESPONSE: Final = HOP_BY_HOP | frozenset(("content-length", "via", "date", "alt-svc"))
+
+# A name in ``Connection`` may not take away what the gateway itself puts there, nor what frames and routes the message:
+# with ``Connection: X-Forwarded-For`` a client would otherwise rid itself of its address.
+_PROTECTED: Final = FORWARDED | frozenset(
+    ("host", "via", "content-length", "content-type", "date", "authorization", "cookie", "x-request-id")
+)
+
+_LOWERED: Final = str.lower
+
+
+def special(headers: Headers, names: frozenset[str]) -> frozenset[str]:
+    """The lower-case names of ``headers`` that are among ``names``; most messages have none (0.35 µs)."""
+    return names.intersection(map(_LOWERED, headers))
+
+
+def listed(headers: Headers, name: str) -> list[str]:
+    """The comma-separated members of all fields called ``name``, lower-cased and stripped, empty ones left out."""
+    return [
+        member
+        for value in headers.getall(name, ())
+        for member in map(str.strip, value.lower().split(","))
+        if member
+    ]
+
+
+def drop_hop_by_hop(headers: Headers, present: Iterable[str]) -> None:
+    """Removes the hop-by-hop fields ``present`` and those that ``Connection`` names (RFC 9110 section 7.6.1)."""
+    for name in listed(headers, "Connection"):
+        if name not in _PROTECTED:
+            headers.popall(name, None)
+    for name in present:
+        if name in HOP_BY_HOP:
+            headers.popall(name, None)
+
+
+class HeaderInjection(ValueError):
+    """A name or value set by code holds a control character: CR and LF would start a field, or a message, of their own."""
+
+
+def head_bytes(start: str, headers: Headers, extra: str = "") -> bytes:
+    """A message head: start line, fields, ``extra`` (whole lines, each with its CRLF) and the empty line.
+
+    Raises HeaderInjection when a name or value holds a control character.
+    """
+    data = f"{start}\r\n{_fields(headers)}{extra}\r\n".encode("utf-8", "surrogateescape")
+    if _CONTROL.search(data) is not None or data.count(b"\n") != len(headers) + extra.count("\n") + 2:
+        raise HeaderInjection(_culprit(headers))
+    return data
+
+
+def _fields(headers: Headers) -> str:
+    if not headers:
+        return ""
+    return "\r\n".join(map(": ".join, headers.items())) + "\r\n"
+
+
+# One scan over the whole head instead of one per field: 0.3 µs. A CR that does not end a line, or NUL and its kin.
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+
+
+def _culprit(headers: Headers) -> str:
+    for name, value in headers.items():
+        if not TOKEN.fullmatch(name):
+            return f"header name {name!r} is not a token"
+        if not FIELD_VALUE.fullmatch(value):
+            return f"the value of header {name!r} holds a control character"
+    return "the start line holds a control character"

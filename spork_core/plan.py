@@ -1,0 +1,54 @@
+"""What the snapshot decided for a route: everything an exchange needs, looked up once."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+
+from spork_core.errors import Problem
+from spork_core.exchange import Exchange, RouteInfo
+from spork_core.pipeline import EMPTY_PIPELINE, Pipeline
+from spork_core.routing import Match, Rewrite
+
+if TYPE_CHECKING:
+    from spork_core.upstream.pool import TimeLimits
+    from spork_core.upstream.service import Service
+
+
+@define(eq=False)
+class Plan:
+    """The compiled form of one route; of no route at all (then ``refuse`` makes the problem); of a path a plugin answers."""
+
+    info: RouteInfo | None = None
+    pipeline: Pipeline = EMPTY_PIPELINE
+    service: "Service | None" = None
+    limits: "TimeLimits | None" = None
+    """None when there is no service."""
+    rewrite: Rewrite | None = None
+    host: str | None = None
+    """The Host to send upstream; None: the client's."""
+    set_headers: Mapping[str, str] | None = None
+    remove_headers: tuple[str, ...] = ()
+    identity_required: bool = False
+    body_limit: int | None = None
+    upgrade: bool = True
+    handler: Callable[[Exchange], Any] | None = None
+    """Answers in place of a service."""
+    refuse: Callable[[Exchange], Problem] | None = None
+
+    def target(self, exchange: Exchange) -> str:
+        """The request target to send upstream; applies the route's changes to the request's headers too."""
+        request = exchange.request
+        headers = request.headers
+        if self.host is not None:
+            headers["Host"] = self.host
+        for name in self.remove_headers:
+            headers.popall(name, None)
+        if self.set_headers is not None:
+            for name, value in self.set_headers.items():
+                headers[name] = value
+        query = request.query
+        if self.rewrite is None:
+            return request.path if query is None else f"{request.path}?{query}"
+        match = Match(self, request.path, exchange.captures, exchange.rest, False)
+        return self.rewrite(match, "" if query is None else f"?{query}")

@@ -1,0 +1,141 @@
+"""What a plugin is, and what it sees of the gateway it runs in."""
+
+from collections.abc import Awaitable, Callable, Collection
+from logging import Logger
+from typing import Any, ClassVar, Final, Generic, Literal, Protocol, TypeVar
+
+from attrs import frozen
+
+from spork_core.clock import Chance, Clock
+from spork_core.exchange import Exchange, Request, Response
+
+C = TypeVar("C")
+T = TypeVar("T")
+
+OnFailure = Literal["closed", "open"]
+
+
+@frozen
+class NoConfig:
+    """The config of a plugin that has nothing to configure."""
+
+
+class Plugin(Generic[C]):
+    """Base of every plugin: one class, one instance for each entry of the config's ``plugins``.
+
+    A subclass sets ``Config`` to a frozen attrs class (each field made by ``setting``) and implements hooks, each a
+    ``def`` or ``async def`` marked ``@hookimpl``.
+    """
+
+    Config: ClassVar[type] = NoConfig
+    """The attrs class that the instance's part of the config file is structured into."""
+    provides: ClassVar[tuple[str, ...]] = ()
+    """Capabilities that the instance gives to those behind it in the chain, e.g. ``identity``."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Capabilities that something before it in the chain must provide; otherwise the config is refused."""
+    before: ClassVar[tuple[str, ...]] = ()
+    """Capabilities whose providers, if in the chain, must come after this instance."""
+    after: ClassVar[tuple[str, ...]] = ()
+    """Capabilities whose providers, if in the chain, must come before this instance."""
+    on_failure: ClassVar[OnFailure] = "closed"
+    """What a crash or time-out of this plugin means when the config does not say: ``closed`` refuses the exchange with
+    500, ``open`` goes on without it. Plugins that protect something stay ``closed``."""
+
+    def __init__(self, config: C, name: str) -> None:
+        """``config``: an instance of ``Config``. ``name``: the instance's name in the config file."""
+        self.config = config
+        self.name = name
+
+    def hooks(self) -> Collection[str] | None:
+        """The hooks that this instance's config needs, by name; the others are not compiled in. None: all it has."""
+        return None
+
+    def challenge(self) -> str | None:
+        """The ``WWW-Authenticate`` challenge (RFC 9110 section 11.6.1) of an instance that authenticates."""
+        return None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class ResourceKey(Generic[T]):
+    """The typed name of something instances share: ``gateway.resources[KEY]``. Equal only to itself."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"ResourceKey({self.name!r})"
+
+
+class Resources:
+    """What the instances of one snapshot share; set in ``startup`` by the one that provides it."""
+
+    def __init__(self) -> None:
+        self._values: dict[ResourceKey[Any], Any] = {}
+
+    def __getitem__(self, key: ResourceKey[T]) -> T:
+        try:
+            value: T = self._values[key]
+        except KeyError:
+            raise LookupError(f"no instance provides the resource {key.name!r}") from None
+        return value
+
+    def __setitem__(self, key: ResourceKey[T], value: T) -> None:
+        self._values[key] = value
+
+    def __contains__(self, key: ResourceKey[Any]) -> bool:
+        return key in self._values
+
+    def copy(self) -> "Resources":
+        """The same values, to be changed apart."""
+        twin = Resources()
+        twin._values = dict(self._values)
+        return twin
+
+
+@frozen
+class LocalRoute:
+    """A path that a plugin answers itself.
+
+    ``handler`` may be async and gets the exchange. ``listener``: ``public`` runs the outer chain around it, ``admin`` runs
+    none.
+    """
+
+    path: str
+    handler: Callable[[Exchange], Response | Awaitable[Response]]
+    methods: tuple[str, ...] = ("GET",)
+    listener: Literal["public", "admin"] = "admin"
+
+
+class GatewayView(Protocol):
+    """What a plugin sees of the gateway."""
+
+    @property
+    def resources(self) -> Resources:
+        """What instances share."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+
+    @property
+    def chance(self) -> Chance:
+        """Random values."""
+
+    @property
+    def log(self) -> Logger:
+        """The kernel's logger; use a child of it (``gateway.log.getChild(self.name)``)."""
+
+    async def send(self, service: str, request: Request) -> Response:
+        """One request to ``service`` with its balancing, attempts and time limits, without any chain. Read or discard
+        the response's body. Raises UpstreamProblem."""
+
+    async def dispatch(self, request: Request) -> Response:
+        """A whole exchange through the gateway's own routes and chains. Read or discard the response's body."""
+
+
+ENTRY_POINTS: Final = "spork.plugins"
+"""The entry-point group in which distributions register plugins: ``name = package:Class``."""

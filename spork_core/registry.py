@@ -1,0 +1,205 @@
+"""Finds installed plugins by entry point, makes instances of them, and lets pluggy check what they implement."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from inspect import isclass
+from typing import Any, Final
+
+import pluggy
+
+from spork_core.config.model import InstanceConfig
+from spork_core.errors import ConfigError, ConfigProblem, SporkError
+from spork_core.hookspecs import GATEWAY_HOOKS, KINDS, ExchangeHooks, GatewayHooks
+from spork_core.plugin import ENTRY_POINTS, OnFailure, Plugin
+
+_KNOWN: Final = frozenset((*KINDS, *GATEWAY_HOOKS))
+
+
+class PluginLoadError(SporkError):
+    """A distribution offers a plugin that cannot be loaded; the message names the distribution and the remedy."""
+
+
+class Registry:
+    """The plugins that are installed. Nothing is imported before a config asks for it by name."""
+
+    def __init__(self, offered: Mapping[str, type[Plugin[Any]]] | None = None) -> None:
+        """``offered``: classes by name, in place of the installed entry points (for tests and embedding)."""
+        self._classes: dict[str, type[Plugin[Any]]] = dict(offered or {})
+        self._entry_points: dict[str, EntryPoint] = {}
+        self._twice: dict[str, str] = {}
+        if offered is None:
+            for point in entry_points(group=ENTRY_POINTS):
+                known = self._entry_points.setdefault(point.name, point)
+                if known.value != point.value:
+                    self._twice[point.name] = f"{_dist(known)} and {_dist(point)}"
+
+    def names(self) -> list[str]:
+        """The names that ``use`` may give, sorted."""
+        return sorted({*self._classes, *self._entry_points})
+
+    def distribution(self, name: str) -> str:
+        """``spork-jwt 1.2.0``: where the plugin comes from; "" when it was offered directly."""
+        point = self._entry_points.get(name)
+        return "" if point is None else _dist(point)
+
+    def plugin_class(self, name: str) -> type[Plugin[Any]]:
+        """The class behind ``use: name``, imported on the first call. Raises PluginLoadError; KeyError when not installed."""
+        found = self._classes.get(name)
+        if found is None:
+            found = self._classes[name] = self._load(name)
+        return found
+
+    def config_class(self, name: str) -> type:
+        """The attrs class that the plugin's config is structured into. Raises as ``plugin_class``."""
+        return self.plugin_class(name).Config
+
+    def _load(self, name: str) -> type[Plugin[Any]]:
+        point = self._entry_points[name]
+        where = f'plugin "{name}" of {_dist(point)}'
+        if name in self._twice:
+            raise PluginLoadError(f'plugin "{name}" is offered by {self._twice[name]}; uninstall one of them')
+        try:
+            found = point.load()
+        except (Exception, SystemExit) as error:
+            raise PluginLoadError(
+                f"{where} cannot be imported ({type(error).__name__}: {error}); reinstall it or take it out of the config"
+            ) from error
+        if not (isclass(found) and issubclass(found, Plugin)):
+            raise PluginLoadError(f"{where} is not a subclass of spork_core.api.Plugin ({point.value})")
+        return found
+
+
+def _dist(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
+
+
+class Instance:
+    """One plugin instance of a snapshot, with its policy and what it has been through."""
+
+    __slots__ = ("config", "distribution", "failures", "impls", "name", "on_failure", "plugin", "started", "users")
+
+    def __init__(self, config: InstanceConfig, plugin: Plugin[Any], distribution: str) -> None:
+        self.config = config
+        self.plugin = plugin
+        self.name = config.name
+        self.distribution = distribution
+        self.on_failure: OnFailure = config.on_failure or plugin.on_failure
+        self.impls: dict[str, pluggy.HookImpl] = {}
+        """Its implementations by hook, those its config does not need left out."""
+        self.failures = 0
+        """How often a hook of it crashed, timed out or answered with a wrong type."""
+        self.started = False
+        self.users = 0
+        """Snapshots that hold it; at 0 it is shut down."""
+
+    def __repr__(self) -> str:
+        return f"<Instance {self.name} use={self.config.use} {self.on_failure}>"
+
+
+def make_instance(config: InstanceConfig, registry: Registry) -> Instance:
+    """The instance that ``config`` asks for, checked by pluggy against the hookspecs. Raises ConfigError."""
+    path = f"$.plugins.{config.name}"
+    try:
+        cls = registry.plugin_class(config.use)
+        plugin = cls(config.settings, config.name)
+    except ConfigError:
+        raise
+    except PluginLoadError as error:
+        raise ConfigError([ConfigProblem(str(error), path=path)]) from error
+    except (Exception, SystemExit) as error:
+        message = f"plugin {config.use} refuses its config: {error or type(error).__name__}"
+        raise ConfigError([ConfigProblem(message, path=path)]) from error
+    problems = list(_misnamed(plugin, config, path))
+    if problems:
+        raise ConfigError(problems)
+    instance = Instance(config, plugin, registry.distribution(config.use))
+    manager = pluggy.PluginManager("spork")
+    manager.add_hookspecs(ExchangeHooks)
+    manager.add_hookspecs(GatewayHooks)
+    try:
+        manager.register(plugin, config.name)
+        manager.check_pending()
+        wanted = plugin.hooks()
+    except (Exception, SystemExit) as error:
+        raise ConfigError(
+            [ConfigProblem(f"plugin {config.use} breaks the hook contract: {error}", path=path)]
+        ) from error
+    if wanted is not None and (unknown := set(wanted) - _KNOWN):
+        message = f"hooks() of plugin {config.use} names {', '.join(sorted(unknown))}, which no hook is called"
+        raise ConfigError([ConfigProblem(message, path=path)])
+    for name in _KNOWN:
+        if wanted is not None and name in KINDS and name not in wanted:
+            continue
+        for impl in getattr(manager.hook, name).get_hookimpls():
+            instance.impls[name] = impl
+    return instance
+
+
+def _misnamed(plugin: Plugin[Any], config: InstanceConfig, path: str) -> Iterable[ConfigProblem]:
+    """pluggy reports a hook that does not exist only at ``check_pending``, one at a time and without a suggestion."""
+    for name in dir(type(plugin)):
+        options = getattr(getattr(type(plugin), name, None), "spork_impl", None)
+        if options is None:
+            continue
+        where = f"{type(plugin).__module__}.{type(plugin).__qualname__}.{name}"
+        if name not in _KNOWN:
+            near = get_close_matches(name, _KNOWN, 1)
+            remedy = f"did you mean {near[0]}?" if near else f"the hooks are {', '.join((*KINDS, *GATEWAY_HOOKS))}"
+            yield ConfigProblem(f"{where} implements an unknown hook", path=path, remedy=remedy)
+        elif options.get("wrapper") or options.get("hookwrapper"):
+            yield ConfigProblem(
+                f"{where} is a hook wrapper, which would see coroutines in place of answers",
+                path=path,
+                remedy="wrap exchange.request.body or use the hooks before and after",
+            )
+        elif options.get("tryfirst") or options.get("trylast"):
+            yield ConfigProblem(
+                f"{where} asks to be first or last; the operator's chain decides the order",
+                path=path,
+                remedy="declare before, after, requires or provides",
+            )
+
+
+def order_problems(chain: Iterable[Instance], where: str) -> list[ConfigProblem]:
+    """What is wrong with the order of a chain: capabilities that are required but not provided before, and ``before`` and
+    ``after`` that the chain breaks. ``where``: the config path of the route."""
+    line = list(chain)
+    providers: dict[str, list[int]] = {}
+    for at, instance in enumerate(line):
+        for capability in instance.plugin.provides:
+            providers.setdefault(capability, []).append(at)
+    problems = []
+    for at, instance in enumerate(line):
+        plugin = instance.plugin
+        for capability in plugin.requires:
+            found = providers.get(capability)
+            if not found:
+                problems.append(
+                    ConfigProblem(
+                        f'"{instance.name}" requires {capability}, which no instance of this chain provides',
+                        path=where,
+                        remedy=f"put an instance that provides {capability} before it, or take it out",
+                    )
+                )
+            elif min(found) > at:
+                problems.append(_swap(instance, line[min(found)], f"requires {capability} from", where))
+        for capability in plugin.after:
+            for other in providers.get(capability, ()):
+                if other > at:
+                    problems.append(_swap(instance, line[other], f"must come after {capability} of", where))
+        for capability in plugin.before:
+            for other in providers.get(capability, ()):
+                if other < at:
+                    problems.append(
+                        _swap(line[other], instance, f"must come after {instance.name}, which precedes", where)
+                    )
+    return problems
+
+
+def _swap(late: Instance, early: Instance, why: str, where: str) -> ConfigProblem:
+    return ConfigProblem(
+        f'"{late.name}" stands before "{early.name}" but {why} it',
+        path=where,
+        remedy=f'move "{late.name}" behind "{early.name}"',
+    )

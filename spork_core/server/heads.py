@@ -1,0 +1,237 @@
+"""Request heads: aiohttp's C parser, and every check that stands between a hostile client and a backend.
+
+The parser (llhttp, strict) sees one whole head at a time and never a body, so nothing of one message can reach the next: not
+the trailers that aiohttp's parser would carry over, and not the bytes behind a declined upgrade that it would drop.
+"""
+
+import re
+from typing import Any, Final
+
+from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, LineTooLong
+from aiohttp.http_parser import HttpRequestParser
+
+from spork_core.config.model import Limits
+from spork_core.errors import (
+    BadRequest,
+    ClientProblem,
+    ExpectationFailed,
+    HeadersTooLarge,
+    NotImplementedByGateway,
+    Problem,
+    UriTooLong,
+    VersionNotSupported,
+)
+from spork_core.forwarded import drop_disguised, without_forwarded
+from spork_core.framing import ChunkedFraming, Framing, LengthFraming
+from spork_core.headers import FORWARDED, HOST, SPECIAL_REQUEST, TOKEN, Headers, drop_hop_by_hop, listed, special
+
+_VERSION: Final = re.compile(rb" HTTP/[0-9](?:\.[0-9])?$")
+_ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
+_CACHED_HOSTS: Final = 1024
+
+
+class RequestHead:
+    """A parsed and checked request head: what the kernel acts on, hop-by-hop fields already taken out of ``headers``."""
+
+    __slots__ = (
+        "expects_continue",
+        "forwarded",
+        "framing",
+        "headers",
+        "host",
+        "keep_alive",
+        "length",
+        "max_forwards",
+        "method",
+        "target",
+        "trailers",
+        "upgrade",
+        "version",
+    )
+
+    def __init__(self, message: Any) -> None:
+        self.method: str = message.method
+        self.target: str = message.path
+        self.version = 10 if message.version.minor == 0 else 11
+        self.headers: Headers = message.headers.copy()
+        self.keep_alive: bool = not message.should_close
+        self.host = ""
+        self.framing: Framing | None = None
+        self.length: int | None = 0
+        """Bytes of the body; None when it is chunked. 0 without framing means that no body was announced."""
+        self.expects_continue = False
+        self.trailers = False
+        """The client accepts trailers (``TE: trailers``)."""
+        self.upgrade: str | None = None
+        self.forwarded: frozenset[str] = frozenset()
+        """Lower-case names of the fields that speak for a client, still in ``headers``."""
+        self.max_forwards: int | None = None
+
+
+class HeadParser:
+    """One for all connections of a listener: between two heads it keeps nothing."""
+
+    __slots__ = ("_hosts", "_limits", "_parser")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._hosts: set[str] = set()
+        self._renew()
+
+    def _renew(self) -> None:
+        parser: Any = HttpRequestParser
+        self._parser = parser(
+            None,  # only payloads use the protocol and the loop, and a parser that stops at the head makes none
+            None,
+            2**16,
+            max_line_size=self._limits.request_line,
+            max_field_size=self._limits.header,
+            max_headers=self._limits.header_count + 1,
+            response_with_body=False,
+            auto_decompress=False,
+        )
+
+    def parse(self, head: bytes, *, trusted: bool) -> RequestHead:
+        """``head``: up to and with its empty line. ``trusted``: what it says about a client is kept. Raises Problem."""
+        line_end = head.find(b"\r\n")
+        if line_end > self._limits.request_line:
+            raise UriTooLong(f"The request line is longer than {self._limits.request_line} bytes.")
+        if head[line_end - 9 : line_end] not in (b" HTTP/1.1", b" HTTP/1.0"):
+            if _VERSION.search(head, 0, line_end):
+                raise VersionNotSupported("This server speaks HTTP/1.1.")
+            raise BadRequest("The request line is malformed.")
+        if len(head) - line_end > self._limits.headers:
+            raise HeadersTooLarge(f"The header is longer than {self._limits.headers} bytes.")
+        try:
+            messages, upgraded, _ = self._parser.feed_data(head)
+            message = messages[0][0]
+        except (BadHttpMessage, IndexError, ValueError) as error:
+            self._renew()
+            raise self._problem(head, line_end, error) from error
+        if upgraded or message.upgrade or message.should_close:
+            self._renew()  # llhttp takes nothing more after a message that ends the connection
+        parsed = RequestHead(message)
+        self._check(parsed, trusted)
+        return parsed
+
+    def _problem(self, head: bytes, line_end: int, error: Exception) -> Problem:
+        """A refusal that says what is wrong without repeating what was sent."""
+        reason = f"{type(error).__name__}: {error}"[:300]
+        if isinstance(error, LineTooLong):
+            return HeadersTooLarge(f"A header field is longer than {self._limits.header} bytes.", reason=reason)
+        if isinstance(error, BadHttpMethod):
+            method = head[:line_end].partition(b" ")[0].decode("latin-1")
+            if TOKEN.fullmatch(method):
+                return NotImplementedByGateway("This method is not known here.", reason=reason)
+        if "Too many headers" in str(error):
+            return HeadersTooLarge(f"There are more than {self._limits.header_count} header fields.", reason=reason)
+        return BadRequest("The request is malformed.", reason=reason)
+
+    def _check(self, parsed: RequestHead, trusted: bool) -> None:
+        headers = parsed.headers
+        if len(headers) > self._limits.header_count:
+            raise HeadersTooLarge(f"There are more than {self._limits.header_count} header fields.")
+        if parsed.method == "CONNECT":
+            raise NotImplementedByGateway("CONNECT is not supported: this is a gateway, not a forward proxy.")
+        if not parsed.target.startswith("/") or "#" in parsed.target:
+            self._unusual_target(parsed)
+        elif "Host" in headers:
+            parsed.host = headers["Host"]
+        if parsed.host not in self._hosts:
+            self._check_host(parsed)
+        if "_" in "".join(headers):
+            drop_disguised(headers)
+        present = special(headers, SPECIAL_REQUEST)
+        if present:
+            self._special(parsed, present, trusted)
+
+    def _unusual_target(self, parsed: RequestHead) -> None:
+        """Absolute-form, whose authority replaces Host (RFC 9112 section 3.2.2), and asterisk-form."""
+        if "#" in parsed.target:
+            raise BadRequest("The request target has a fragment.")
+        if parsed.target == "*" and parsed.method == "OPTIONS":
+            parsed.host = parsed.headers.get("Host", "")
+            return
+        match = _ABSOLUTE.fullmatch(parsed.target)
+        if match is None or "@" in match[2] or not match[2]:
+            raise BadRequest("The request target is malformed.")
+        parsed.host = match[2]
+        parsed.headers["Host"] = match[2]
+        path = match[3]
+        parsed.target = path if path.startswith("/") else f"/{path}"
+
+    def _check_host(self, parsed: RequestHead) -> None:
+        host = parsed.host
+        if not HOST.fullmatch(host) or (not host and parsed.version == 11):
+            raise BadRequest("The Host header field is malformed.")
+        if len(self._hosts) >= _CACHED_HOSTS:
+            self._hosts.clear()
+        if len(host) <= 255:
+            self._hosts.add(host)
+
+    def _special(self, parsed: RequestHead, present: frozenset[str], trusted: bool) -> None:
+        headers = parsed.headers
+        if "transfer-encoding" in present:
+            self._chunked(parsed, present)
+        elif "content-length" in present:
+            lengths = headers.getall("Content-Length")
+            text = lengths[0]
+            if len(lengths) != 1 or not (text.isascii() and text.isdecimal() and len(text) < 19):
+                raise BadRequest("The Content-Length header field is malformed.")
+            parsed.length = int(text)
+            parsed.framing = LengthFraming(parsed.length)
+            del headers["Content-Length"]
+        if "expect" in present:
+            if headers.getall("Expect") != ["100-continue"] and listed(headers, "Expect") != ["100-continue"]:
+                raise ExpectationFailed("Only 100-continue can be expected.")
+            parsed.expects_continue = parsed.version == 11 and parsed.framing is not None and parsed.length != 0
+            headers.popall("Expect")
+        if "te" in present:
+            parsed.trailers = parsed.version == 11 and any(
+                coding.partition(";")[0].strip() == "trailers" for coding in listed(headers, "TE")
+            )
+        if "upgrade" in present and parsed.version == 11 and parsed.framing is None:
+            protocol = headers["Upgrade"]
+            # h2c would make the backend speak a protocol that nothing here can look into.
+            if "upgrade" in listed(headers, "Connection") and not protocol.lower().startswith("h2c"):
+                parsed.upgrade = protocol
+        if "max-forwards" in present:
+            text = headers["Max-Forwards"]
+            if text.isascii() and text.isdecimal() and len(text) < 10:
+                parsed.max_forwards = int(text)
+        if "proxy" in present:  # CGI would make it HTTP_PROXY
+            headers.popall("Proxy")
+        drop_hop_by_hop(headers, present)
+        forwarded = present & FORWARDED
+        if forwarded:
+            if trusted:
+                parsed.forwarded = forwarded
+            else:
+                without_forwarded(headers, forwarded)
+
+    def _chunked(self, parsed: RequestHead, present: frozenset[str]) -> None:
+        codings = [value.strip().lower() for value in parsed.headers.getall("Transfer-Encoding")]
+        if "content-length" in present:
+            raise BadRequest("Content-Length and Transfer-Encoding exclude each other.")
+        if parsed.version == 10:
+            raise BadRequest("HTTP/1.0 has no Transfer-Encoding.")
+        if codings != ["chunked"]:
+            raise NotImplementedByGateway("The only transfer coding is chunked.")
+        parsed.length = None
+        parsed.framing = ChunkedFraming()
+
+
+def partial_problem(data: bytes, limits: Limits) -> ClientProblem | None:
+    """What is wrong with the beginning of a head, so that nobody waits for the end of a bad one; None: nothing so far."""
+    line_end = data.find(b"\n")
+    if line_end < 0:
+        if len(data) > limits.request_line:
+            return UriTooLong(f"The request line is longer than {limits.request_line} bytes.")
+        if not data.isascii() or b"\0" in data or data[:1] < b"!":
+            return BadRequest("This is not an HTTP/1.1 request.")
+        return None
+    if data.count(b"\n") != data.count(b"\r\n"):
+        return BadRequest("A line does not end with CRLF.")
+    if len(data) - line_end > limits.headers:
+        return HeadersTooLarge(f"The header is longer than {limits.headers} bytes.")
+    return None

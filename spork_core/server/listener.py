@@ -1,0 +1,121 @@
+"""What the connections of one front share, and the sockets that feed it."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+from spork_core.clock import Clock, HttpDate
+from spork_core.config.model import GatewayConfig
+from spork_core.deadlines import Deadlines
+from spork_core.forwarded import Forwarding
+from spork_core.server.connection import ClientConnection
+from spork_core.server.heads import HeadParser
+
+if TYPE_CHECKING:
+    from spork_core.exchange import Exchange
+    from spork_core.snapshot import Snapshot
+    from spork_core.tunnel import Tunnel
+
+log = logging.getLogger("spork_core.server")
+
+LINGER: Final = 2.0
+"""Seconds that a connection whose answer is out may take to end its side."""
+HALF_CLOSED: Final = 1.0
+"""Seconds without a written byte after which a client that ended its side counts as gone."""
+BACKLOG: Final = 4096
+
+
+class Listening:
+    """The shared side of a front (public or admin): limits, time limits, the current snapshot, the open connections."""
+
+    def __init__(self, config: GatewayConfig, snapshot: "Snapshot", clock: Clock) -> None:
+        self.snapshot = snapshot
+        """Where the next exchange runs; replaced by a reload."""
+        self.clock = clock
+        self.date = HttpDate(clock)
+        self.connections: set[ClientConnection] = set()
+        self.tunnels: dict[Tunnel, Exchange] = {}
+        self.refused = 0
+        """Connections turned away because there were too many."""
+        self.draining = False
+        self.idle = asyncio.Event()
+        self.head_due: Deadlines[ClientConnection]
+        self.configure(config)
+
+    def configure(self, config: GatewayConfig) -> None:
+        """Takes over limits and time limits; connections that are open meet the new ones with their next request."""
+        timeouts = config.timeouts
+        self.limits = config.limits
+        self.via = config.forwarded.via
+        self.parser = HeadParser(config.limits)
+        self.forwarding = Forwarding(
+            config.trusted_proxies, x_forwarded=config.forwarded.x_forwarded, forwarded=config.forwarded.forwarded
+        )
+        connection = ClientConnection
+        self.head_due = Deadlines(timeouts.header, connection.head_overdue)
+        self.body_due: Deadlines[ClientConnection] = Deadlines(timeouts.body, connection.body_overdue)
+        self.idle_due: Deadlines[ClientConnection] = Deadlines(timeouts.keep_alive, connection.idle_overdue)
+        self.write_due: Deadlines[ClientConnection] = Deadlines(timeouts.write, connection.write_overdue)
+        self.half_closed_due: Deadlines[ClientConnection] = Deadlines(HALF_CLOSED, connection.half_closed_overdue)
+        self.linger_due: Deadlines[ClientConnection] = Deadlines(LINGER, connection.abort)
+
+    def admit(self, connection: ClientConnection) -> bool:
+        """Counts a new connection in; False when there are too many."""
+        self.connections.add(connection)
+        if len(self.connections) > self.limits.connections:
+            self.refused += 1
+            return False
+        return True
+
+    def full(self) -> bytes:
+        """What a connection over the limit is told before it is closed."""
+        return (
+            b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: 101\r\n"
+            b"Retry-After: 1\r\nConnection: close\r\n\r\n"
+            b'{"type":"about:blank","title":"Service Unavailable","status":503,"code":"overloaded","source":"gateway"}'
+        )
+
+    def left(self, connection: ClientConnection) -> None:
+        """The connection is gone."""
+        self.connections.discard(connection)
+        for due in (
+            self.head_due,
+            self.body_due,
+            self.idle_due,
+            self.write_due,
+            self.half_closed_due,
+            self.linger_due,
+        ):
+            due.stop(connection)
+        if self.draining and not self.connections:
+            self.idle.set()
+
+    def drain(self) -> None:
+        """Takes no more requests: idle connections end now, the others after the answer they are at."""
+        self.draining = True
+        if not self.connections:
+            self.idle.set()
+        for connection in tuple(self.connections):
+            if connection.idle:
+                connection.transport.close()
+
+    def abort(self) -> None:
+        """Ends what is left."""
+        for tunnel in tuple(self.tunnels):
+            tunnel.close()
+        for connection in tuple(self.connections):
+            connection.abort()
+        for due in (self.head_due, self.body_due, self.idle_due, self.write_due, self.half_closed_due, self.linger_due):
+            due.close()
+
+    async def serve(self, sock: socket.socket, tls: ssl.SSLContext | None, handshake: float) -> asyncio.Server:
+        """Accepts connections on a bound socket."""
+        loop = asyncio.get_running_loop()
+        more: dict[str, Any] = {"backlog": BACKLOG}
+        if tls is not None:
+            more |= {"ssl": tls, "ssl_handshake_timeout": handshake}
+        if sock.family == socket.AF_UNIX:
+            return await loop.create_unix_server(lambda: ClientConnection(self), sock=sock, **more)
+        return await loop.create_server(lambda: ClientConnection(self), sock=sock, **more)

@@ -1,0 +1,340 @@
+"""The snapshot: everything one config builds, immutable once built; a reload builds the next one beside it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from inspect import isawaitable
+from ssl import SSLError
+from typing import Any
+
+from spork_core.clock import Clock
+from spork_core.config.model import GatewayConfig, RouteConfig
+from spork_core.engine import Engine
+from spork_core.errors import ConfigError, ConfigProblem, MethodNotAllowed, Problem
+from spork_core.exchange import Exchange, Response, RouteInfo
+from spork_core.pipeline import Pipeline
+from spork_core.plan import Plan
+from spork_core.plugin import GatewayView, LocalRoute, Resources
+from spork_core.problems import ProblemPages
+from spork_core.registry import Instance, Registry, make_instance, order_problems
+from spork_core.routing import Router, Rule, capture_names, compile_rewrite, compile_routes
+from spork_core.upstream.service import Service
+
+log = logging.getLogger("spork_core.snapshot")
+
+_ALLOW = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_AFTER_REFUSAL = ("on_error", "on_response", "on_complete")
+
+
+class Snapshot:
+    """What exchanges run on. ``build`` makes it, ``start`` readies it, ``retire`` lets it end when its exchanges have."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        *,
+        instances: Mapping[str, Instance],
+        services: Mapping[str, Service],
+        plans: Mapping[str, Plan],
+        router: Router[Plan],
+        outer: Pipeline,
+        resources: Resources,
+        clock: Clock,
+    ) -> None:
+        self.config = config
+        self.instances = instances
+        self.services = services
+        self.plans = plans
+        self.router = router
+        self.resources = resources
+        self.pages = ProblemPages(config.errors.type_base)
+        self.engine = Engine(self.pages, clock)
+        self.running = 0
+        """Exchanges that run on it."""
+        self.retired = False
+        self.drained = asyncio.Event()
+        self._outer = outer
+        self._refused = outer.only(_AFTER_REFUSAL)
+        self._options = Plan(pipeline=outer, handler=_options)
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {len(self.plans)} routes, {self.running} running{', retired' if self.retired else ''}>"
+
+    # -- exchanges ----------------------------------------------------------------------------------
+
+    def plan(self, exchange: Exchange, target: str, max_forwards: int | None) -> Plan:
+        """Routes: the plan of the request's route, or one that refuses. The outer chain sees what no route takes, too."""
+        request = exchange.request
+        if max_forwards is not None and request.method in ("OPTIONS", "TRACE"):  # RFC 9110 section 7.6.2
+            if max_forwards == 0:
+                return self._options if request.method == "OPTIONS" else self._refusing(_no_trace())
+            request.headers["Max-Forwards"] = str(max_forwards - 1)
+        if target == "*":
+            return self._options
+        try:
+            match = self.router.find(request.method, request.host, target, request.headers)
+        except Problem as problem:
+            return self._refusing(problem)
+        plan = match.value
+        exchange.route = plan.info
+        request.path = match.path
+        exchange.captures = match.captures
+        exchange.rest = match.rest
+        return plan
+
+    def _refusing(self, problem: Problem) -> Plan:
+        return Plan(pipeline=self._outer, refuse=lambda _: problem)
+
+    def refusal(self, problem: Problem) -> Plan:
+        """The plan of something that never became a request: answered, logged, and seen by no hook of the way in."""
+        return Plan(pipeline=self._refused, refuse=lambda _: problem)
+
+    def begin(self) -> None:
+        """An exchange runs on it."""
+        self.running += 1
+
+    def end(self) -> None:
+        """An exchange that ran on it is over."""
+        self.running -= 1
+        if self.retired and self.running == 0:
+            self.drained.set()
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    async def start(self, view: GatewayView) -> None:
+        """Starts the instances that do not run yet, in the order of the config. Raises ConfigError when one cannot; those
+        started for it are shut down again."""
+        begun: list[Instance] = []
+        try:
+            for instance in self.instances.values():
+                if not instance.started:
+                    begun.append(instance)
+                    await _call(instance, "startup", view)
+                    instance.started = True
+        except (Exception, SystemExit) as error:
+            failed = begun[-1]
+            for instance in reversed(begun):
+                await _stop(instance, view)
+            message = f"instance did not start: {type(error).__name__}: {error}"
+            raise ConfigError([ConfigProblem(message, path=f"$.plugins.{failed.name}")]) from error
+        except BaseException:
+            for instance in reversed(begun):
+                await _stop(instance, view)
+            raise
+        for instance in self.instances.values():
+            instance.users += 1
+        for service in self.services.values():
+            service.users += 1
+
+    def retire(self) -> None:
+        """No other exchange begins on it."""
+        self.retired = True
+        if self.running == 0:
+            self.drained.set()
+
+    async def close(self, view: GatewayView) -> None:
+        """Shuts down the instances and services that no other snapshot uses."""
+        for service in self.services.values():
+            service.users -= 1
+            if service.users == 0:
+                service.close()
+        for instance in reversed(tuple(self.instances.values())):
+            instance.users -= 1
+            if instance.users == 0:
+                await _stop(instance, view)
+
+
+async def _call(instance: Instance, hook: str, view: GatewayView) -> Any:
+    impl = instance.impls.get(hook)
+    if impl is None:
+        return None
+    answer = impl.function(*(view for _ in impl.argnames))
+    return await answer if isawaitable(answer) else answer
+
+
+async def _stop(instance: Instance, view: GatewayView) -> None:
+    instance.started = False
+    try:
+        await _call(instance, "shutdown", view)
+    except (Exception, SystemExit):
+        log.exception("instance %s failed in shutdown", instance.name)
+
+
+def _options(exchange: Exchange) -> Response:
+    return Response(204, headers={"Allow": _ALLOW})
+
+
+def _no_trace() -> Problem:
+    return MethodNotAllowed("This gateway does not answer TRACE itself.", headers={"Allow": _ALLOW})
+
+
+# -- building -------------------------------------------------------------------------------------------
+
+
+def build(
+    config: GatewayConfig,
+    registry: Registry,
+    clock: Clock,
+    view: Callable[[Resources], GatewayView],
+    previous: Snapshot | None = None,
+) -> Snapshot:
+    """Builds the snapshot of ``config``; instances and services whose config did not change are taken from ``previous``.
+
+    Touches no network and starts nothing. Raises ConfigError with every fault.
+    """
+    problems: list[ConfigProblem] = []
+    resources = Resources() if previous is None else previous.resources.copy()
+    instances = _instances(config, registry, previous, problems)
+    services = _services(config, previous, problems)
+    pipelines: dict[tuple[str, ...], Pipeline] = {}
+
+    def pipeline(names: Sequence[str], where: str) -> Pipeline:
+        key = tuple(name for name in names if name in instances)
+        found = pipelines.get(key)
+        if found is None:
+            chain = [instances[name] for name in key]
+            problems.extend(order_problems(chain, where))
+            found = pipelines[key] = Pipeline(chain)
+        return found
+
+    outer = pipeline(config.chain, "$.chain")
+    plans: dict[str, Plan] = {}
+    rules: list[Rule[Plan]] = []
+    for name, route in config.routes.items():
+        plan = _plan(name, route, config, services, pipeline, problems)
+        plans[name] = plan
+        match = route.match
+        rules.append(
+            Rule(
+                name=name,
+                value=plan,
+                hosts=match.host,
+                path=match.path,
+                methods=match.methods,
+                headers=match.headers,
+                query=match.query,
+                priority=route.priority,
+            )
+        )
+    for instance in instances.values():
+        for local in _local_routes(instance, view(resources), problems):
+            if local.listener == "public":
+                name = f"{instance.name}:{local.path}"
+                plan = Plan(RouteInfo(name, local.path, None), outer, handler=local.handler)
+                rules.append(Rule(name=name, value=plan, path=local.path, methods=local.methods))
+    try:
+        router = compile_routes(rules)
+    except ConfigError as error:
+        problems.extend(error.problems)
+    if problems:
+        raise ConfigError(problems)
+    return Snapshot(
+        config,
+        instances=instances,
+        services=services,
+        plans=plans,
+        router=router,
+        outer=outer,
+        resources=resources,
+        clock=clock,
+    )
+
+
+def _instances(
+    config: GatewayConfig, registry: Registry, previous: Snapshot | None, problems: list[ConfigProblem]
+) -> dict[str, Instance]:
+    instances: dict[str, Instance] = {}
+    for name, wanted in config.plugins.items():
+        if not wanted.enabled:
+            continue
+        old = previous.instances.get(name) if previous is not None else None
+        if old is not None and old.config == wanted:
+            instances[name] = old
+            continue
+        try:
+            instances[name] = make_instance(wanted, registry)
+        except ConfigError as error:
+            problems.extend(error.problems)
+    return instances
+
+
+def _services(config: GatewayConfig, previous: Snapshot | None, problems: list[ConfigProblem]) -> dict[str, Service]:
+    services: dict[str, Service] = {}
+    for name, wanted in config.services.items():
+        old = previous.services.get(name) if previous is not None else None
+        if old is not None and old.config == wanted:
+            services[name] = old
+            continue
+        try:
+            services[name] = Service(name, wanted)
+        except (OSError, SSLError) as error:
+            problems.append(ConfigProblem(f"TLS files cannot be used: {error}", path=f"$.services.{name}.tls"))
+    return services
+
+
+def _plan(
+    name: str,
+    route: RouteConfig,
+    config: GatewayConfig,
+    services: Mapping[str, Service],
+    pipeline: Callable[[Sequence[str], str], Pipeline],
+    problems: list[ConfigProblem],
+) -> Plan:
+    path = f"$.routes.{name}"
+    service = services.get(route.service) if route.service is not None else None
+    compiled = pipeline(chain_of(config, route), f"{path}.chain")
+    if route.identity == "required" and compiled.authenticate is None:
+        problems.append(
+            ConfigProblem(
+                "the route requires an identity, and no instance of its chain authenticates",
+                path=f"{path}.identity",
+                remedy="add one that does (such as jwt) to its chain, or write identity: optional",
+            )
+        )
+    rewrite = route.rewrite
+    compiled_rewrite = None
+    try:
+        compiled_rewrite = compile_rewrite(
+            rewrite.strip_prefix,
+            rewrite.add_prefix,
+            rewrite.path,
+            capture_names(route.match.path),
+            at=f"{path}.rewrite",
+        )
+    except ConfigError as error:
+        problems.extend(error.problems)
+    return Plan(
+        RouteInfo(name, route.match.path, route.service),
+        compiled,
+        service,
+        service.limits_for(route.timeouts) if service is not None else None,
+        compiled_rewrite,
+        rewrite.host,
+        rewrite.set_headers or None,
+        rewrite.remove_headers,
+        compiled.authenticate is not None if route.identity is None else route.identity == "required",
+        config.limits.body if route.body_limit is None else route.body_limit,
+        route.upgrade,
+    )
+
+
+def chain_of(config: GatewayConfig, route: RouteConfig) -> tuple[str, ...]:
+    """The names of a route's chain in order: the outer chain without ``without``, the route's, its service's."""
+    service = config.services.get(route.service) if route.service is not None else None
+    return (
+        *(name for name in config.chain if name not in route.without),
+        *route.chain,
+        *(service.chain if service is not None else ()),
+    )
+
+
+def _local_routes(instance: Instance, view: GatewayView, problems: list[ConfigProblem]) -> list[LocalRoute]:
+    impl = instance.impls.get("local_routes")
+    if impl is None:
+        return []
+    try:
+        return list(impl.function(*(view for _ in impl.argnames)))
+    except (Exception, SystemExit) as error:
+        message = f"local_routes failed: {type(error).__name__}: {error}"
+        problems.append(ConfigProblem(message, path=f"$.plugins.{instance.name}"))
+        return []

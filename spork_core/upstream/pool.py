@@ -1,0 +1,240 @@
+"""The connections to one endpoint: reused last in, first out, bounded, and dropped before the upstream drops them."""
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Final
+
+from spork_core.config.model import PoolConfig, UpstreamTimeouts
+from spork_core.deadlines import Deadlines
+from spork_core.errors import UpstreamConnectFailed, UpstreamTimeout, UpstreamUnavailable
+from spork_core.exchange import Endpoint
+from spork_core.fiber import Wait
+from spork_core.upstream.connection import UpstreamConnection
+from spork_core.upstream.heads import ReplyParser
+from spork_core.upstream.resolver import Resolver
+
+_SWEEP: Final = 5.0
+
+
+class TimeLimits:
+    """The time limits of requests to a service, each a queue shared by all its connections. Seconds."""
+
+    __slots__ = ("awaiting_head", "connect", "stalled", "total")
+
+    def __init__(self, timeouts: UpstreamTimeouts) -> None:
+        self.connect = timeouts.connect
+        self.total = timeouts.total
+        self.awaiting_head: Deadlines[UpstreamConnection] = Deadlines(timeouts.response, UpstreamConnection.head_overdue)
+        self.stalled: Deadlines[UpstreamConnection] = Deadlines(timeouts.idle, UpstreamConnection.stall_overdue)
+
+
+class _Turn(Wait):
+    """A place in the line for a connection, and the connection that it got (None: make one)."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connection: UpstreamConnection | None = None
+
+
+class Pool:
+    """The connections to ``endpoint``, which is at ``host``:``port`` or at the unix socket ``path``."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        config: PoolConfig,
+        limits: TimeLimits,
+        resolver: Resolver,
+        *,
+        host: str = "",
+        port: int = 0,
+        path: str = "",
+        tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.config = config
+        self.limits = limits
+        self.parser = ReplyParser()
+        self._resolver = resolver
+        self._host = host
+        self._port = port
+        self._path = path
+        self._tls = tls
+        self._server_name = (server_name or host) if tls is not None else None
+        self._idle: deque[UpstreamConnection] = deque()
+        self._turns: deque[_Turn] = deque()
+        self._open: set[UpstreamConnection] = set()
+        self._connecting = 0
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
+        standard = 443 if tls is not None else 80
+        bare = f"[{host}]" if ":" in host else host
+        self.authority = "localhost" if path else bare if port == standard else f"{bare}:{port}"
+        """The Host of this endpoint, for requests that name none."""
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.endpoint} [{len(self._open)} open, {len(self._idle)} idle, {len(self._turns)} waiting]>"
+
+    def take(self) -> UpstreamConnection | None:
+        """An idle connection, the one used last first: the least likely to be stale. None when there is none."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if not connection.closed:
+                return connection
+        return None
+
+    async def acquire(self, limits: TimeLimits, *, fresh: bool = False) -> UpstreamConnection:
+        """An idle connection (unless ``fresh``) or a new one; when the endpoint has its most, the next that comes free.
+
+        Raises UpstreamConnectFailed, UpstreamTimeout (both with ``sent`` False), UpstreamUnavailable.
+        """
+        if not fresh and (connection := self.take()) is not None:
+            return connection
+        if len(self._open) + self._connecting >= self.config.connections and (
+            connection := await self._wait(limits)
+        ) is not None:
+            return connection
+        self._connecting += 1
+        try:
+            connecting = asyncio.get_running_loop().create_task(self._connect(limits.connect))
+            return await connecting
+        finally:
+            self._connecting -= 1
+
+    async def _wait(self, limits: TimeLimits) -> UpstreamConnection | None:
+        if len(self._turns) >= self.config.pending:
+            raise UpstreamUnavailable(
+                "Too many requests wait for the upstream.", reason=f"{self!r}: pool.pending is used up", sent=False
+            )
+        turn = _Turn()
+        self._turns.append(turn)
+        late = UpstreamUnavailable(
+            "The upstream is busy.", reason=f"{self!r}: no free connection within connect time-out", sent=False
+        )
+        timer = asyncio.get_running_loop().call_later(limits.connect, turn.wake, late)
+        try:
+            await turn
+        except BaseException:
+            if turn.connection is not None:
+                self.release(turn.connection)
+            raise
+        finally:
+            timer.cancel()
+            if turn in self._turns:
+                self._turns.remove(turn)
+        if turn.connection is not None and turn.connection.closed:
+            return None
+        return turn.connection
+
+    def _next_turn(self, connection: UpstreamConnection | None) -> bool:
+        while self._turns:
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.connection = connection
+                # Through the loop: woken on the spot, a line of failing requests would nest as deep as the line is long.
+                asyncio.get_running_loop().call_soon(turn.wake)
+                return True
+        return False
+
+    async def _connect(self, seconds: float) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(seconds):
+                if self._path:
+                    _, connection = await loop.create_unix_connection(
+                        self._made, self._path, ssl=self._tls, server_hostname=self._server_name
+                    )
+                else:
+                    connection = await self._connect_tcp(loop)
+        except TimeoutError as error:
+            raise UpstreamTimeout(
+                "The upstream could not be reached in time.", reason=f"connect to {self.endpoint}: time-out", sent=False
+            ) from error
+        except (OSError, ssl.SSLError, ssl.CertificateError) as error:
+            raise UpstreamConnectFailed(
+                "The upstream could not be reached.", reason=f"connect to {self.endpoint}: {error}", sent=False
+            ) from error
+        connection.born = loop.time()
+        self._open.add(connection)
+        if self._closed:
+            connection.abort()
+            raise UpstreamConnectFailed("The upstream could not be reached.", reason="the pool is closed", sent=False)
+        return connection
+
+    async def _connect_tcp(self, loop: asyncio.AbstractEventLoop) -> UpstreamConnection:
+        addresses = await self._resolver.addresses(self._host)
+        last: OSError = OSError(f"{self._host} has no address")
+        for address in addresses:
+            try:
+                _, connection = await loop.create_connection(
+                    self._made, address, self._port, ssl=self._tls, server_hostname=self._server_name
+                )
+            except (OSError, ssl.SSLError) as error:
+                last = error
+            else:
+                return connection
+        raise last
+
+    def _made(self) -> UpstreamConnection:
+        return UpstreamConnection(self)
+
+    # -- the connection's side ----------------------------------------------------------------------
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """``connection`` is free again."""
+        now = asyncio.get_running_loop().time()
+        config = self.config
+        if (
+            self._closed
+            or connection.closed
+            or config.idle <= 0
+            or (config.max_age is not None and now - connection.born > config.max_age)
+        ):
+            connection.abort()
+        elif not (self._turns and self._next_turn(connection)):
+            connection.idle_since = now
+            self._idle.append(connection)
+            if self._sweeper is None:
+                self._arm(config.idle)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """``connection`` is gone."""
+        self._open.discard(connection)
+        if connection.idle_since and connection in self._idle:
+            self._idle.remove(connection)
+        if self._turns:
+            self._next_turn(None)
+
+    def _arm(self, idle: float) -> None:
+        self._sweeper = asyncio.get_running_loop().call_later(min(_SWEEP, idle), self._sweep)
+
+    def _sweep(self) -> None:
+        """Closes what has been idle too long; the left end of the line has been idle longest."""
+        self._sweeper = None
+        deadline = asyncio.get_running_loop().time() - self.config.idle
+        while self._idle and self._idle[0].idle_since <= deadline:
+            self._idle[0].abort()
+        if self._idle:
+            self._arm(self.config.idle)
+
+    def close(self) -> None:
+        """Closes idle connections now and the others when their responses are complete."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for connection in tuple(self._idle):
+            connection.abort()
+
+    def abort(self) -> None:
+        """Closes every connection now."""
+        self.close()
+        for connection in tuple(self._open):
+            connection.abort()
+
+

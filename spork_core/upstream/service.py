@@ -1,0 +1,200 @@
+"""A service: its endpoints in turn, their pools, and one request sent to one of them."""
+
+import ssl
+from collections.abc import Collection, Sequence
+from math import gcd
+from typing import Final
+from urllib.parse import urlsplit
+
+from spork_core.body import EMPTY, Body
+from spork_core.config.model import ServiceConfig, TimeoutOverrides, UpstreamTimeouts, UpstreamTLS
+from spork_core.errors import UpstreamReset
+from spork_core.exchange import Attempt, Endpoint, Request, Response
+from spork_core.headers import head_bytes
+from spork_core.upstream.connection import OnInformational
+from spork_core.upstream.pool import Pool, TimeLimits
+from spork_core.upstream.resolver import Resolver
+
+IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY", "PROPFIND"))
+"""Methods that may be sent again when nobody knows whether the first was processed (RFC 9110 section 9.2.2)."""
+
+_LONGEST_CYCLE: Final = 10_000
+
+
+def repeatable(request: Request) -> bool:
+    """True when sending ``request`` once more can do no harm: an idempotent method and a body that is still there."""
+    return request.method in IDEMPOTENT and request.body.replayable
+
+
+class Service:
+    """The running form of one entry of ``services``."""
+
+    def __init__(self, name: str, config: ServiceConfig) -> None:
+        """Reads the TLS files. Raises OSError and ssl.SSLError when they cannot be used."""
+        self.name = name
+        self.config = config
+        self.limits = TimeLimits(config.timeouts)
+        self.users = 0
+        """Snapshots that hold it; at 0 its pools are closed."""
+        self._resolver = Resolver(config.resolve.refresh)
+        self._special_limits: dict[TimeoutOverrides, TimeLimits] = {}
+        tls = client_context(config.tls) if any(e.url.startswith("https:") for e in config.endpoints) else None
+        self.pools: tuple[Pool, ...] = tuple(
+            self._pool(Endpoint(name, endpoint.url, endpoint.weight), tls) for endpoint in config.endpoints
+        )
+        self._by_endpoint = {pool.endpoint: pool for pool in self.pools}
+        self._cycle: Sequence[Pool] = _cycle(self.pools)
+        self._turn = -1
+
+    def __repr__(self) -> str:
+        return f"<Service {self.name} {len(self.pools)} endpoints>"
+
+    def _pool(self, endpoint: Endpoint, tls: ssl.SSLContext | None) -> Pool:
+        if endpoint.url.startswith("unix:"):
+            return Pool(
+                endpoint, self.config.pool, self.limits, self._resolver, path=endpoint.url.removeprefix("unix:")
+            )
+        url = urlsplit(endpoint.url)
+        secure = url.scheme == "https"
+        return Pool(
+            endpoint,
+            self.config.pool,
+            self.limits,
+            self._resolver,
+            host=url.hostname or "",
+            port=url.port or (443 if secure else 80),
+            tls=tls if secure else None,
+            server_name=self.config.tls.server_name,
+        )
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints, in the order of the config."""
+        return tuple(pool.endpoint for pool in self.pools)
+
+    def limits_for(self, overrides: TimeoutOverrides | None) -> TimeLimits:
+        """The time limits of a route that overrides some of the service's."""
+        if overrides is None:
+            return self.limits
+        limits = self._special_limits.get(overrides)
+        if limits is None:
+            mine = self.config.timeouts
+            limits = self._special_limits[overrides] = TimeLimits(
+                UpstreamTimeouts(
+                    connect=overrides.connect or mine.connect,
+                    response=overrides.response or mine.response,
+                    idle=overrides.idle or mine.idle,
+                    total=overrides.total or mine.total,
+                )
+            )
+        return limits
+
+    def pick(self, tried: Collection[Endpoint] = ()) -> Pool:
+        """The pool of the next endpoint by weighted round robin; those in ``tried`` only when there is no other."""
+        cycle = self._cycle
+        for _ in range(len(cycle)):
+            self._turn = turn = (self._turn + 1) % len(cycle)
+            pool = cycle[turn]
+            if not tried or pool.endpoint not in tried:
+                return pool
+        self._turn = turn = (self._turn + 1) % len(cycle)
+        return cycle[turn]
+
+    def pool_of(self, endpoint: Endpoint) -> Pool | None:
+        """The pool of an endpoint that a plugin chose; None when it is not one of this service's."""
+        return self._by_endpoint.get(endpoint)
+
+    async def send(
+        self,
+        pool: Pool,
+        request: Request,
+        target: str,
+        extra: str,
+        attempt: Attempt,
+        limits: TimeLimits,
+        informational: OnInformational | None = None,
+    ) -> Response:
+        """Sends ``request`` to ``pool``'s endpoint and gives the response; ``attempt.connection`` carries its body.
+
+        ``target``: the request target; ``extra``: header lines of the gateway's own. A reused connection that turns out to
+        have been closed in the meantime is replaced once by a fresh one, where repeating can do no harm. Raises
+        UpstreamProblem, and whatever reading the request's body raises.
+        """
+        connection = pool.take()
+        if connection is None:
+            connection = await pool.acquire(limits)
+        body = request.body
+        head = request_head(request, target, extra, body, pool.authority)
+        head_only = request.method == "HEAD"
+        attempt.reused = connection.used
+        attempt.connection = connection
+        try:
+            return await connection.send(head, body, limits, head_only=head_only, informational=informational)
+        except UpstreamReset:
+            if not attempt.reused or connection.answered or not repeatable(request):
+                raise
+        connection = await pool.acquire(limits, fresh=True)
+        attempt.reused = False
+        attempt.connection = connection
+        return await connection.send(head, body, limits, head_only=head_only, informational=informational)
+
+    def close(self) -> None:
+        """Closes idle connections now, busy ones when they are done."""
+        self._resolver.close()
+        for pool in self.pools:
+            pool.close()
+
+    def abort(self) -> None:
+        """Closes all connections now."""
+        self._resolver.close()
+        for pool in self.pools:
+            pool.abort()
+
+
+def request_head(request: Request, target: str, extra: str, body: Body, authority: str) -> bytes:
+    """The head to send upstream: what hooks left of the client's fields, ``extra``, and the framing of ``body``."""
+    headers = request.headers
+    if "Content-Length" in headers:
+        headers.popall("Content-Length")
+    if "Transfer-Encoding" in headers:
+        headers.popall("Transfer-Encoding")
+    if "Host" not in headers:
+        extra = f"Host: {authority}\r\n{extra}"
+    if body is not EMPTY:
+        length = body.length
+        extra += "Transfer-Encoding: chunked\r\n" if length is None else f"Content-Length: {length}\r\n"
+    return head_bytes(f"{request.method} {target} HTTP/1.1", headers, extra)
+
+
+def client_context(config: UpstreamTLS) -> ssl.SSLContext:
+    """The TLS settings towards a service. Raises OSError and ssl.SSLError for files that cannot be used."""
+    context = ssl.create_default_context(cafile=config.ca)
+    context.set_alpn_protocols(["http/1.1"])
+    if not config.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if config.certificate is not None:
+        context.load_cert_chain(config.certificate, config.key)
+    return context
+
+
+def _cycle(pools: Sequence[Pool]) -> Sequence[Pool]:
+    """One round of smooth weighted round robin, worked out beforehand: 5:1 gives a a b a a a, not a a a a a b."""
+    weights = [pool.endpoint.weight for pool in pools]
+    step = gcd(*weights) if weights else 1
+    shares = [weight // step for weight in weights]
+    total = sum(shares)
+    if total > _LONGEST_CYCLE:
+        shares = [max(1, share * _LONGEST_CYCLE // total) for share in shares]
+        total = sum(shares)
+    if total == len(pools):
+        return pools
+    current = [0] * len(pools)
+    cycle = []
+    for _ in range(total):
+        current = [now + share for now, share in zip(current, shares, strict=True)]
+        best = current.index(max(current))
+        current[best] -= total
+        cycle.append(pools[best])
+    return cycle
+
