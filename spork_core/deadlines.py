@@ -14,11 +14,12 @@ class Deadlines(Generic[T]):
     a cancelled timer on the loop's heap. At most one timer is armed per queue.
     """
 
-    __slots__ = ("_due", "_expire", "_loop", "_seconds", "_timer")
+    __slots__ = ("_due", "_expire", "_loop", "_timer", "seconds")
 
     def __init__(self, seconds: float, expire: Callable[[T], object]) -> None:
         self._loop: AbstractEventLoop | None = None
-        self._seconds = seconds
+        self.seconds = seconds
+        """May be changed: what is in keeps its time, what enters after gets the new one."""
         self._expire = expire
         self._due: dict[T, float] = {}
         self._timer: TimerHandle | None = None
@@ -29,7 +30,7 @@ class Deadlines(Generic[T]):
         if loop is None:
             loop = self._loop = get_running_loop()
         self._due.pop(item, None)  # re-entered at the end: the order of the dictionary is the order of the due times
-        due = self._due[item] = loop.time() + self._seconds
+        due = self._due[item] = loop.time() + self.seconds
         if self._timer is None:
             self._timer = loop.call_at(due, self._tick)
 

@@ -12,6 +12,7 @@ Rules of this file
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from types import CoroutineType
 from typing import Any, Final, Protocol
 
@@ -31,6 +32,7 @@ from spork_core.errors import (
 )
 from spork_core.exchange import Attempt, Endpoint, Exchange, Outcome, Response
 from spork_core.headers import HeaderInjection, Headers
+from spork_core.pipeline import Phase
 from spork_core.plan import Plan
 from spork_core.problems import ProblemPages
 from spork_core.upstream.connection import UpstreamConnection
@@ -48,6 +50,8 @@ class Client(Protocol):
 
     bytes_sent: int
     """Content bytes written for the current exchange."""
+    bytes_received: int
+    """Content bytes that came in for it."""
     started: bool
     """True once the head of the answer is written: no other answer is possible."""
 
@@ -57,8 +61,9 @@ class Client(Protocol):
     def informational(self, status: int, headers: Headers) -> None:
         """Passes on a 1xx."""
 
-    async def respond(self, exchange: Exchange, response: Response) -> None:
-        """Writes the whole answer, at the client's pace. Raises what reading the body raises."""
+    def respond(self, exchange: Exchange, response: Response) -> Coroutine[Any, Any, None] | None:
+        """Writes the whole answer, at the client's pace; None when that is done at once. Raises what reading the body
+        raises."""
 
     async def tunnel(self, exchange: Exchange, response: Response, connection: UpstreamConnection) -> None:
         """Writes the 101 and carries bytes both ways until both ends are done."""
@@ -82,7 +87,9 @@ class Engine:
             if response.status == 101 and exchange.attempts:
                 await client.tunnel(exchange, response, _connection(exchange))
             else:
-                await client.respond(exchange, response)
+                pending = client.respond(exchange, response)
+                if pending is not None:
+                    await pending
             complete = True
         except asyncio.CancelledError:
             if exchange.error is None:
@@ -103,12 +110,14 @@ class Engine:
 
     def complete(self, exchange: Exchange, plan: Plan, client: Client, *, whole: bool) -> "CoroutineType[Any, Any, Any] | None":
         """Frees what the exchange holds, sets its outcome and calls ``on_complete``; a coroutine to await, or None."""
+        if exchange.timer is not None:
+            exchange.timer.cancel()
         response = exchange.response
         if not whole:
             if response is not None:
                 response.body.discard()
             if exchange.attempts and isinstance(connection := exchange.attempts[-1].connection, UpstreamConnection):
-                connection.abandon_unless_answered(response)
+                connection.abandon_unless_answered()
         body = exchange.request.body
         if body is not EMPTY:
             body.discard()
@@ -226,7 +235,7 @@ class Engine:
             return _as_response(answer)
         if plan.service is None:
             raise NotFound("Nothing on this route answers this request.")
-        response = await self._attempts(exchange, plan, plan.service, client)
+        response = await self.attempts(exchange, plan, plan.service, client)
         phase = pipeline.on_upstream_response
         if phase is not None and exchange.response is response:
             done = phase(exchange)
@@ -237,7 +246,7 @@ class Engine:
 
     # -- attempts -----------------------------------------------------------------------------------
 
-    async def _attempts(self, exchange: Exchange, plan: Plan, service: Service, client: Client) -> Response:
+    async def attempts(self, exchange: Exchange, plan: Plan, service: Service, client: Client) -> Response:
         request = exchange.request
         body = request.body
         if type(body) is StreamBody and body.complete and not body.pulled and not body.failed:
@@ -248,7 +257,8 @@ class Engine:
         clock = self._clock.monotonic_ns
         overdue = plan.limits is not None and plan.limits.total
         if overdue:
-            client.expire_after(overdue, exchange)
+            timer = asyncio.get_running_loop().call_later(overdue, _total_overdue, exchange)
+            exchange.timer = timer
         tried: list[Endpoint] = []
         number = 0
         while True:
@@ -257,7 +267,11 @@ class Engine:
             exchange.attempts.append(attempt)
             response: Response | None = None
             try:
-                pool = await self._select(exchange, plan, service, attempt, tried)
+                pool = (
+                    service.pick(tried)
+                    if pipeline.select_upstream is None
+                    else await self._select(exchange, pipeline.select_upstream, service, attempt, tried)
+                )
                 attempt.endpoint = pool.endpoint
                 phase = pipeline.before_attempt
                 if phase is not None:
@@ -304,19 +318,17 @@ class Engine:
                 raise UpstreamTimeout("The upstream did not answer in time.", reason="total time-out", sent=False)
 
     async def _select(
-        self, exchange: Exchange, plan: Plan, service: Service, attempt: Attempt, tried: list[Endpoint]
+        self, exchange: Exchange, phase: Phase, service: Service, attempt: Attempt, tried: list[Endpoint]
     ) -> Pool:
-        phase = plan.pipeline.select_upstream
-        if phase is not None:
-            endpoint = phase(exchange, attempt)
-            if type(endpoint) is CoroutineType:
-                endpoint = await endpoint
-            if endpoint is not None:
-                pool = service.pool_of(endpoint)
-                if pool is None:
-                    raise InternalError(reason=f"select_upstream chose {endpoint}, which is not of service {service.name}")
-                return pool
-        return service.pick(tried)
+        endpoint = phase(exchange, attempt)
+        if type(endpoint) is CoroutineType:
+            endpoint = await endpoint
+        if endpoint is None:
+            return service.pick(tried)
+        pool = service.pool_of(endpoint)
+        if pool is None:
+            raise InternalError(reason=f"select_upstream chose {endpoint}, which is not of service {service.name}")
+        return pool
 
     async def _retry_delay(
         self, exchange: Exchange, plan: Plan, service: Service, attempt: Attempt, tried: list[Endpoint]
@@ -342,6 +354,13 @@ class Engine:
         if delay is None or not (unsent or repeatable(request)):
             return None
         return max(0.0, float(delay))
+
+
+def _total_overdue(exchange: Exchange) -> None:
+    """The total time-out of the exchange: what it waits for, or streams from, fails."""
+    connection = exchange.attempts[-1].connection if exchange.attempts else None
+    if isinstance(connection, UpstreamConnection) and connection.busy:
+        connection.fail(UpstreamTimeout("The upstream did not answer in time.", reason="total time-out"))
 
 
 def _connection(exchange: Exchange) -> UpstreamConnection:

@@ -1,6 +1,7 @@
 """The exchange: one client request and all that happens to it."""
 
 import json as _json
+from asyncio import TimerHandle
 from collections.abc import AsyncIterable, Mapping, Sequence
 from http import HTTPStatus
 from ssl import SSLObject
@@ -84,6 +85,7 @@ class Request:
         "scheme",
         "tls",
         "trusted",
+        "unchanged",
         "upgrade",
         "version",
     )
@@ -125,6 +127,8 @@ class Request:
         """The TLS session (``getpeercert()``, ``selected_alpn_protocol()``), or None."""
         self.upgrade: str | None = None
         """The protocol that the client asks to switch to (``websocket``); None for an ordinary request."""
+        self.unchanged = 0
+        """The kernel's own: the version of ``headers`` that the parser checked."""
         self.trusted = trusted
         """True when ``peer`` lies in ``trusted_proxies``: its word about the client is believed."""
 
@@ -140,7 +144,7 @@ class Request:
 class Response:
     """An answer to the client, from the upstream or made here."""
 
-    __slots__ = ("body", "headers", "reason", "source", "status", "version")
+    __slots__ = ("body", "headers", "reason", "source", "status", "unchanged", "version")
 
     def __init__(
         self,
@@ -160,6 +164,8 @@ class Response:
         """Who made it: ``upstream``, ``plugin``, ``gateway``, ``client`` (a refusal). Set by the kernel."""
         self.version: int | None = None
         """HTTP version of the upstream's answer, 10 or 11; None when it was made here."""
+        self.unchanged = -1
+        """The kernel's own: the version of ``headers`` that the parser checked; -1 when none did."""
         if isinstance(body, str):
             body = body.encode()
             content_type = content_type or "text/plain; charset=utf-8"
@@ -255,6 +261,7 @@ class Exchange:
         "rest",
         "route",
         "started_ns",
+        "timer",
         "upstream_target",
     )
 
@@ -279,6 +286,8 @@ class Exchange:
         """The answer so far; None until there is one."""
         self.error: Problem | None = None
         """The problem the exchange ran into, also when a hook turned it into an answer."""
+        self.timer: TimerHandle | None = None
+        """The kernel's own: what ends the exchange when its total time is used up."""
         self.outcome: Outcome | None = None
         """Set just before ``on_complete``."""
 

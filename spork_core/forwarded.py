@@ -74,18 +74,19 @@ class Forwarding:
             host = hosts[-1]
         return Seen(address, scheme, host)
 
-    def lines(self, peer: str, seen: Seen, before: str = "") -> str:
+    def lines(self, peer: str, client: str, scheme: str, host: str, before: str = "") -> str:
         """The header lines for the backend. ``before``: the X-Forwarded-For that a trusted peer sent, kept in front."""
         out = ""
         if self._x_forwarded:
             chain = f"{before}, {peer}" if before else peer
             out = (
                 (f"X-Forwarded-For: {chain}\r\n" if chain else "")
-                + f"X-Forwarded-Proto: {seen.scheme}\r\nX-Forwarded-Host: {seen.host}\r\n"
+                + f"X-Forwarded-Proto: {scheme}\r\n"
+                + (f"X-Forwarded-Host: {host}\r\n" if host else "")
             )
         if self._forwarded:
-            node = f'"[{seen.address}]"' if ":" in seen.address else seen.address or "unknown"
-            out += f'Forwarded: for={node};host="{seen.host}";proto={seen.scheme}\r\n'
+            node = f'"[{client}]"' if ":" in client else client or "unknown"
+            out += f'Forwarded: for={node};host="{host}";proto={scheme}\r\n'
         return out
 
 

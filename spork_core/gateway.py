@@ -1,23 +1,29 @@
-"""The gateway: listeners in front, a snapshot behind, and the exchange of one snapshot for the next."""
+"""The gateway: listeners in front, a snapshot behind, and the change from one snapshot to the next."""
 
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from spork_core.admin import AdminSite
 from spork_core.clock import Chance, Clock
 from spork_core.config.model import Address, GatewayConfig
+from spork_core.dispatch import Dispatcher
+from spork_core.errors import ConfigError, ConfigProblem
 from spork_core.exchange import Request, Response
 from spork_core.plugin import GatewayView, Resources
 from spork_core.registry import Registry
 from spork_core.server.listener import BACKLOG, Listening
+from spork_core.server.tls import ListenerContext
 from spork_core.snapshot import Snapshot, build
 
 log = logging.getLogger("spork_core.gateway")
 
 
 class View(GatewayView):
-    """The gateway as plugins see it."""
+    """The gateway as the plugins of one snapshot see it."""
 
     def __init__(self, gateway: "Gateway", resources: Resources) -> None:
         self._gateway = gateway
@@ -41,29 +47,52 @@ class View(GatewayView):
         return self._log
 
     async def send(self, service: str, request: Request) -> Response:
-        raise RuntimeError(service)
+        return await self._dispatcher().send(service, request)
 
     async def dispatch(self, request: Request) -> Response:
-        raise RuntimeError(str(request))
+        return await self._dispatcher().dispatch(request)
+
+    def _dispatcher(self) -> Dispatcher:
+        # An instance that outlives a reload goes on with what is current then.
+        return Dispatcher(self._gateway.snapshot, self._gateway.clock)
 
 
 def bind(address: Address) -> socket.socket:
-    """A socket bound and listening at ``address``. Raises OSError."""
+    """A socket bound to ``address`` and listening. A unix socket left behind by a dead process is replaced. Raises OSError."""
     if address.path:
+        path = Path(address.path)
+        if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _alive(address.path):
+            path.unlink()
         sock = socket.socket(socket.AF_UNIX)
-        sock.bind(address.path)
+        target: object = address.path
     else:
         info = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         sock = socket.socket(info[0], info[1])
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(info[4])
-    sock.listen(BACKLOG)
+        if info[0] == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        target = info[4]
+    try:
+        sock.bind(target)  # type: ignore[arg-type]  # a path or an address, by family
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
     sock.setblocking(False)
     return sock
 
 
+def _alive(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 class Gateway:
-    """One process's gateway."""
+    """One process's gateway: ``start``, any number of ``reload``, ``stop``."""
 
     def __init__(
         self,
@@ -73,22 +102,179 @@ class Gateway:
         clock: Clock | None = None,
         chance: Chance | None = None,
     ) -> None:
-        """Builds the first snapshot. Raises ConfigError."""
+        """Builds the first snapshot; touches no network. Raises ConfigError."""
         self.registry = registry or Registry()
         self.clock = clock or Clock()
         self.chance = chance or Chance()
+        self.ready = False
+        """True from the end of ``start`` to the beginning of ``stop``."""
+        self.reloads = 0
+        """Reloads that took effect."""
+        self.last_reload_failed = False
+        self.on_reload: Callable[[], object] | None = None
+        """Asked for a reload by ``POST /reload`` on the admin listener; None: the gateway was started without a file."""
         self.snapshot: Snapshot = build(config, self.registry, self.clock, self._view)
-        self._front: Listening | None = None
+        self._contexts = _contexts(config)
+        self.front: Listening | None = None
+        self.admin: Listening | None = None
         self._servers: list[asyncio.Server] = []
+        self._admin_servers: list[asyncio.Server] = []
+        self._sockets: list[socket.socket] = []
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._changing = asyncio.Lock()
 
     def _view(self, resources: Resources) -> View:
         return View(self, resources)
 
-    async def start(self, sockets: Sequence[socket.socket] | None = None) -> None:
-        """Starts the instances, then accepts connections."""
+    def view(self) -> View:
+        """What the plugins of the current snapshot see."""
+        return self._view(self.snapshot.resources)
+
+    @property
+    def config(self) -> GatewayConfig:
+        """The config that serves."""
+        return self.snapshot.config
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where the public listeners are bound, ports resolved."""
+        return tuple(_bound(sock) for server in self._servers for sock in server.sockets)
+
+    @property
+    def admin_addresses(self) -> tuple[Address, ...]:
+        """Where the admin listener is bound; empty when it is off."""
+        return tuple(_bound(sock) for server in self._admin_servers for sock in server.sockets)
+
+    async def start(
+        self, sockets: Sequence[socket.socket] | None = None, admin_socket: socket.socket | None = None
+    ) -> None:
+        """Starts the instances, then accepts connections.
+
+        ``sockets``: bound sockets for the public listeners, in the order of the config; None: bind them here.
+        ``admin_socket``: the same for the admin listener. Raises ConfigError and OSError.
+        """
         config = self.snapshot.config
-        await self.snapshot.start(self._view(self.snapshot.resources))
-        self._front = Listening(config, self.snapshot, self.clock)
+        admin = config.admin
         bound = list(sockets) if sockets is not None else [bind(listener.address) for listener in config.listen]
-        for sock in bound:
-            self._servers.append(await self._front.serve(sock, None, config.timeouts.tls_handshake))
+        if admin_socket is None and admin is not None and sockets is None:
+            admin_socket = bind(admin.listen.address)
+        try:
+            await self.snapshot.start(self._view(self.snapshot.resources))
+        except BaseException:
+            for sock in (*bound, *((admin_socket,) if admin_socket is not None else ())):
+                sock.close()
+            raise
+        self.front = Listening(config, self.snapshot, self.clock)
+        handshake = config.timeouts.tls_handshake
+        for sock, context in zip(bound, self._contexts, strict=True):
+            tls = None if context is None else context.context
+            self._servers.append(await self.front.serve(sock, tls, handshake))
+        if admin_socket is not None and admin is not None:
+            self._site = AdminSite(self)
+            self.admin = Listening(config, self._site, self.clock)
+            tls_config = admin.listen.tls
+            context = None if tls_config is None else ListenerContext(tls_config)
+            self._admin_servers.append(
+                await self.admin.serve(admin_socket, None if context is None else context.context, handshake)
+            )
+        self.ready = True
+
+    async def reload(self, config: GatewayConfig) -> None:
+        """Serves by ``config`` from the next exchange on; those that run end as they began.
+
+        Raises ConfigError when it cannot; then everything goes on as before.
+        """
+        async with self._changing:
+            try:
+                await self._change(config)
+            except BaseException:
+                self.last_reload_failed = True
+                raise
+            self.last_reload_failed = False
+            self.reloads += 1
+
+    async def _change(self, config: GatewayConfig) -> None:
+        old, front = self.snapshot, self.front
+        assert front is not None
+        _same_sockets(old.config, config)
+        contexts = _contexts(config)
+        new = build(config, self.registry, self.clock, self._view, old)
+        await new.start(self._view(new.resources))
+        for mine, renewed in zip(self._contexts, contexts, strict=True):
+            if mine is not None and renewed is not None:
+                mine.adopt(renewed)
+        self.snapshot = front.snapshot = new
+        front.configure(config)
+        if self.admin is not None:
+            self._site.renew()
+        front.migrate(old, new)
+        old.retire()
+        task = asyncio.get_running_loop().create_task(self._retire(old, config.timeouts.drain))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, old: Snapshot, grace: float) -> None:
+        """Lets a snapshot's exchanges end, for ``grace`` seconds; then ends them, and it."""
+        assert self.front is not None
+        try:
+            async with asyncio.timeout(grace):
+                await old.drained.wait()
+        except TimeoutError:
+            log.warning("ending %d exchanges that still ran on the old config after %g s", old.running, grace)
+            self.front.abort_on(old)
+        await old.close(self._view(old.resources))
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Readiness off, no new connections, what runs ends within ``grace`` seconds (None: ``timeouts.drain``), then the
+        rest is cut and the instances shut down."""
+        self.ready = False
+        if grace is None:
+            grace = self.snapshot.config.timeouts.drain
+        for server in self._servers:
+            server.close()
+        front = self.front
+        if front is not None:
+            front.drain()
+            try:
+                async with asyncio.timeout(grace):
+                    await front.idle.wait()
+            except TimeoutError:
+                log.warning("cutting %d connections that were not done after %g s", len(front.connections), grace)
+            await front.abort()
+        self.snapshot.retire()
+        for task in tuple(self._retiring):
+            task.cancel()
+        if self._retiring:
+            await asyncio.wait(self._retiring)
+        await self.snapshot.close(self._view(self.snapshot.resources))
+        for server in self._admin_servers:
+            server.close()
+        if self.admin is not None:
+            self.admin.drain()
+            await self.admin.abort()
+        for address in (*self.addresses, *self.admin_addresses):
+            if address.path:
+                Path(address.path).unlink(missing_ok=True)
+
+
+def _contexts(config: GatewayConfig) -> list[ListenerContext | None]:
+    return [None if listener.tls is None else ListenerContext(listener.tls) for listener in config.listen]
+
+
+def _bound(sock: socket.socket) -> Address:
+    name = sock.getsockname()
+    return Address(path=name) if isinstance(name, str) else Address(name[0], name[1])
+
+
+def _same_sockets(old: GatewayConfig, new: GatewayConfig) -> None:
+    """Sockets belong to the process, not to a snapshot: what binds them cannot change under it."""
+    problems = []
+    restart = "restart to change it (spork run), or put the old value back"
+    if [(x.address, x.tls is None) for x in old.listen] != [(x.address, x.tls is None) for x in new.listen]:
+        problems.append(ConfigProblem("a reload cannot move the listeners", path="$.listen", remedy=restart))
+    if old.admin != new.admin:
+        problems.append(ConfigProblem("a reload cannot move the admin listener", path="$.admin", remedy=restart))
+    if old.workers != new.workers:
+        problems.append(ConfigProblem("a reload cannot change the workers", path="$.workers", remedy=restart))
+    if problems:
+        raise ConfigError(problems)

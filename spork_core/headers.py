@@ -60,12 +60,17 @@ _FRAMING: Final = frozenset(("content-length", "expect", "proxy", "max-forwards"
 SPECIAL_REQUEST: Final = HOP_BY_HOP | FORWARDED | _FRAMING
 SPECIAL_RESPONSE: Final = HOP_BY_HOP | frozenset(("content-length", "via", "date", "alt-svc"))
 
+KERNELS_OWN: Final = HOP_BY_HOP | {"content-length"}
+"""What a hook may not set: the kernel writes these from the body and the connection."""
+
 # A name in ``Connection`` may not take away what the gateway itself puts there, nor what frames and routes the message:
 # with ``Connection: X-Forwarded-For`` a client would otherwise rid itself of its address.
 _PROTECTED: Final = FORWARDED | frozenset(
     ("host", "via", "content-length", "content-type", "date", "authorization", "cookie", "x-request-id")
 )
 
+_PLAIN: Final = frozenset(("keep-alive", "close", "Keep-Alive", "Close", "upgrade", "Upgrade"))
+"""Values of ``Connection`` that name no field but those removed anyway."""
 _LOWERED: Final = str.lower
 
 
@@ -86,9 +91,11 @@ def listed(headers: Headers, name: str) -> list[str]:
 
 def drop_hop_by_hop(headers: Headers, present: Iterable[str]) -> None:
     """Removes the hop-by-hop fields ``present`` and those that ``Connection`` names (RFC 9110 section 7.6.1)."""
-    for name in listed(headers, "Connection"):
-        if name not in _PROTECTED:
-            headers.popall(name, None)
+    connection = headers.get("Connection")
+    if connection is not None and (connection not in _PLAIN or len(headers.getall("Connection")) > 1):
+        for name in listed(headers, "Connection"):
+            if name not in _PROTECTED:
+                headers.popall(name, None)
     for name in present:
         if name in HOP_BY_HOP:
             headers.popall(name, None)
@@ -98,25 +105,25 @@ class HeaderInjection(ValueError):
     """A name or value set by code holds a control character: CR and LF would start a field, or a message, of their own."""
 
 
-def head_bytes(start: str, headers: Headers, extra: str = "") -> bytes:
+def head_bytes(start: str, headers: Headers, extra: str = "", *, clean: bool = False) -> bytes:
     """A message head: start line, fields, ``extra`` (whole lines, each with its CRLF) and the empty line.
 
-    Raises HeaderInjection when a name or value holds a control character.
+    ``clean``: nobody has changed ``headers`` since a parser checked them. Raises HeaderInjection when a name or value
+    holds a control character.
     """
-    data = f"{start}\r\n{_fields(headers)}{extra}\r\n".encode("utf-8", "surrogateescape")
-    if _CONTROL.search(data) is not None or data.count(b"\n") != len(headers) + extra.count("\n") + 2:
-        raise HeaderInjection(_culprit(headers))
+    fields = "\r\n".join(map(_JOIN, headers.items()))
+    text = f"{start}\r\n{fields}\r\n{extra}\r\n" if fields else f"{start}\r\n{extra}\r\n"
+    data = text.encode("utf-8", "surrogateescape")
+    if not clean:
+        lines = len(headers) + extra.count("\n") + 2
+        # Three scans over the whole head, 0.8 µs together; a regular expression over each field would take 0.6 µs each.
+        if data.count(b"\n") != lines or data.count(b"\r") != lines or data.translate(None, _ALLOWED):
+            raise HeaderInjection(_culprit(headers))
     return data
 
 
-def _fields(headers: Headers) -> str:
-    if not headers:
-        return ""
-    return "\r\n".join(map(": ".join, headers.items())) + "\r\n"
-
-
-# One scan over the whole head instead of one per field: 0.3 µs. A CR that does not end a line, or NUL and its kin.
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_JOIN: Final = ": ".join
+_ALLOWED: Final = bytes(byte for byte in range(256) if byte >= 0x20 and byte != 0x7F) + b"\t\r\n"
 
 
 def _culprit(headers: Headers) -> str:

@@ -11,6 +11,7 @@ from spork_core.pipeline import EMPTY_PIPELINE, Pipeline
 from spork_core.routing import Match, Rewrite
 
 if TYPE_CHECKING:
+    from spork_core.config.model import RouteConfig
     from spork_core.upstream.pool import TimeLimits
     from spork_core.upstream.service import Service
 
@@ -35,6 +36,9 @@ class Plan:
     handler: Callable[[Exchange], Any] | None = None
     """Answers in place of a service."""
     refuse: Callable[[Exchange], Problem] | None = None
+
+    config: "RouteConfig | None" = None
+    """What the plan was made from; None when from no route."""
 
     def target(self, exchange: Exchange) -> str:
         """The request target to send upstream; applies the route's changes to the request's headers too."""

@@ -89,13 +89,20 @@ class Snapshot:
         """The plan of something that never became a request: answered, logged, and seen by no hook of the way in."""
         return Plan(pipeline=self._refused, refuse=lambda _: problem)
 
-    def begin(self) -> None:
-        """An exchange runs on it."""
-        self.running += 1
+    def has_same(self, plan: Plan) -> bool:
+        """True when a route of another snapshot is the same here: its config, its service and every instance."""
+        if plan.info is None:
+            return False
+        mine = self.plans.get(plan.info.name)
+        return (
+            mine is not None
+            and mine.config == plan.config
+            and mine.service is plan.service
+            and mine.pipeline.chain == plan.pipeline.chain
+        )
 
-    def end(self) -> None:
-        """An exchange that ran on it is over."""
-        self.running -= 1
+    def check_drained(self) -> None:
+        """Says so when nothing runs on it any more."""
         if self.retired and self.running == 0:
             self.drained.set()
 
@@ -109,7 +116,7 @@ class Snapshot:
             for instance in self.instances.values():
                 if not instance.started:
                     begun.append(instance)
-                    await _call(instance, "startup", view)
+                    await call_hook(instance, "startup", view)
                     instance.started = True
         except (Exception, SystemExit) as error:
             failed = begun[-1]
@@ -129,8 +136,7 @@ class Snapshot:
     def retire(self) -> None:
         """No other exchange begins on it."""
         self.retired = True
-        if self.running == 0:
-            self.drained.set()
+        self.check_drained()
 
     async def close(self, view: GatewayView) -> None:
         """Shuts down the instances and services that no other snapshot uses."""
@@ -144,7 +150,8 @@ class Snapshot:
                 await _stop(instance, view)
 
 
-async def _call(instance: Instance, hook: str, view: GatewayView) -> Any:
+async def call_hook(instance: Instance, hook: str, view: GatewayView) -> Any:
+    """Calls a gateway hook of one instance, ``def`` or ``async def``; None when it has none. Raises what the hook raises."""
     impl = instance.impls.get(hook)
     if impl is None:
         return None
@@ -155,7 +162,7 @@ async def _call(instance: Instance, hook: str, view: GatewayView) -> Any:
 async def _stop(instance: Instance, view: GatewayView) -> None:
     instance.started = False
     try:
-        await _call(instance, "shutdown", view)
+        await call_hook(instance, "shutdown", view)
     except (Exception, SystemExit):
         log.exception("instance %s failed in shutdown", instance.name)
 
@@ -217,7 +224,7 @@ def build(
             )
         )
     for instance in instances.values():
-        for local in _local_routes(instance, view(resources), problems):
+        for local in local_routes(instance, view(resources), problems):
             if local.listener == "public":
                 name = f"{instance.name}:{local.path}"
                 plan = Plan(RouteInfo(name, local.path, None), outer, handler=local.handler)
@@ -315,6 +322,7 @@ def _plan(
         compiled.authenticate is not None if route.identity is None else route.identity == "required",
         config.limits.body if route.body_limit is None else route.body_limit,
         route.upgrade,
+        config=route,
     )
 
 
@@ -328,7 +336,8 @@ def chain_of(config: GatewayConfig, route: RouteConfig) -> tuple[str, ...]:
     )
 
 
-def _local_routes(instance: Instance, view: GatewayView, problems: list[ConfigProblem]) -> list[LocalRoute]:
+def local_routes(instance: Instance, view: GatewayView, problems: list[ConfigProblem]) -> list[LocalRoute]:
+    """The paths an instance answers itself; a failure to say so becomes a problem."""
     impl = instance.impls.get("local_routes")
     if impl is None:
         return []

@@ -1,5 +1,7 @@
 """Durations, sizes and rates: what operators write, what it means, and what is refused with which remedy."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,7 +110,5 @@ def test_rates_round_trip(count: int, seconds: float) -> None:
 @given(st.text(max_size=30))
 def test_any_text_is_a_value_or_a_parse_error(text: str) -> None:
     for parse in (parse_duration, parse_size, parse_rate):
-        try:
-            parse(text)
-        except ParseError as refused:
-            assert refused.message
+        with contextlib.suppress(ParseError):
+            assert parse(text) is not None

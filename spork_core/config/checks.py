@@ -17,8 +17,8 @@ class Checker:
         self.config = config
         self.names = names
         self.faults: list[Fault] = []
-        self._bad = {fault.path[:depth] for fault in known for depth in range(len(fault.path) + 1)}
-        self._known = {fault.path for fault in known}
+        self._known = {canonical(fault.path) for fault in known}
+        self._bad = {path[:depth] for path in self._known for depth in range(len(path) + 1)}
 
     def run(self) -> list[Fault]:
         self.top()
@@ -238,3 +238,17 @@ def _clash(one: Address, other: Address) -> bool:
     if one.port != other.port or one.port == 0:
         return False
     return one.host == other.host or bool({one.host, other.host} & {"0.0.0.0", "::"})
+
+
+def canonical(path: Path) -> Path:
+    """The path of a value in the long form: a lone listener in its list, a certificate in its list."""
+    if path[:1] == ("listen",) and len(path) > 1 and isinstance(path[1], str):
+        path = (path[0], 0, *path[1:])
+    if (
+        path
+        and path[0] in {"listen", "admin"}
+        and path[-2:-1] == ("tls",)
+        and path[-1] in {"certificate", "key", "password"}
+    ):
+        path = (*path[:-1], "certificates", 0, path[-1])
+    return path

@@ -36,12 +36,8 @@ def make_converter(base: Path) -> "Converter":
         return _hook(hint, converter, base)
 
     converter.register_structure_hook_factory(lambda hint: shape(hint).kind != "other", factory)
-    for exact in (bool, int, float, str):  # cattrs looks these up by type before it asks any factory
-        hook = factory(exact)
-        converter.register_structure_hook(
-            exact,
-            lambda raw, hint, hook=hook: (hook if hint in (bool, int, float, str) else factory(hint))(raw, hint),
-        )
+    for exact in EXACT:  # cattrs has hooks of its own for some, and asks those before any factory
+        converter.register_structure_hook(exact, _exactly(exact, factory))
     return converter
 
 
@@ -61,6 +57,9 @@ def faults_of(exc: Exception, raw: Any = None) -> tuple[Fault, ...]:
         from cattrs import transform_error
 
         return tuple(Fault((), redact(text, raw)) for text in transform_error(exc, path=""))
+    if type(exc).__name__ == "StructureHandlerNotFoundError":
+        name = getattr(getattr(exc, "type_", None), "__name__", "this type")
+        return (Fault((), f"a config has no notation for {name}", "the author of the class must use another type"),)
     text = str(exc.args[0]) if exc.args else ""
     named = isinstance(exc, (ValueError, TypeError, SporkError)) and text
     return (Fault((), redact(text if named else f"{type(exc).__name__}: {text}", raw)),)
@@ -84,7 +83,7 @@ def _resolved(raw: Any) -> list[Resolved]:
 
 def _hook(hint: Any, converter: "Converter", base: Path) -> Hook:
     found = shape(hint)
-    read = leaf(found.kind, found.type, base)
+    read = leaf(found.kind, hint, base)
     if found.kind in {"literal", "enum"}:
         read = choice(found.items, hint)
     if read is not None:
@@ -174,7 +173,7 @@ def _union_hook(found: Shape, converter: "Converter") -> Hook:
         if len(failures) == 1:
             raise failures[0][1]
         if fitting:
-            raise min(fitting, key=lambda exc: len(faults_of(exc)))
+            raise fitting[0] if len(fitting) == 1 else min(fitting, key=_distance)
         raise ParseError(f"expected {type_name(found.type)}, found {show(raw)}")
 
     return read
@@ -190,6 +189,12 @@ def _fits(kind: str, raw: Any) -> bool:
     if kind == "list":
         return isinstance(raw, list)
     return kind in {"duration", "size", "rate"} and isinstance(raw, str) and raw[:1].isdecimal()
+
+
+def _distance(exc: Exception) -> tuple[bool, int]:
+    """How far a value is from a member of a union: a wrong word, such as its ``kind``, weighs most."""
+    faults = faults_of(exc)
+    return any(fault.message.startswith('expected "') for fault in faults), len(faults)
 
 
 class _ClassReader:

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from spork_core.config.checks import Checker
+from spork_core.config.checks import Checker, canonical
 from spork_core.config.convert import faults_of, make_converter
 from spork_core.config.faults import Fault, Faults, Resolved, quote, render_path, show, suggest
 from spork_core.config.faults import Path as ConfigPath
@@ -154,14 +154,14 @@ class _Load:
 
     def references(self) -> dict[ConfigPath, str]:
         """The references of the file that no variable has replaced."""
-        found = {path: text for path, text in self.source.references.items() if self.variable(path) is None}
-        return {_canonical(path): text for path, text in found.items()}
+        found = {path: text for path, text in self.source.references.items() if self.overridden(path) is None}
+        return {canonical(path): text for path, text in found.items()}
 
-    def variable(self, path: ConfigPath) -> str | None:
-        for depth in range(len(path) + 1):
-            if path[:depth] in self.variables and not (set(path) & {"tls", "allow_remote"}):
-                return self.variables[path[:depth]]
-        return None
+    def overridden(self, path: ConfigPath) -> ConfigPath | None:
+        """The path of the setting that a variable sets and that the path is of, or None."""
+        if "tls" in path:
+            return None  # that part of a listener is the file's
+        return next((path[:depth] for depth in range(len(path) + 1) if path[:depth] in self.variables), None)
 
     # -- plugins --------------------------------------------------------------------------------------
 
@@ -209,11 +209,15 @@ class _Load:
         place = (*path, "use") if said else path
         names = self.plugins.names()
         if use not in names:
-            remedy = suggest(use, names, "installed plugins")
-            if INSTANCE_NAME.fullmatch(use):
-                install = f"pip install spork-{use.lower()}"
-                remedy = f"{remedy} Or {install}" if remedy.endswith("?") else f"{install} ({remedy})"
-            self.faults.append(Fault(place, f"no plugin {quote(use)} is installed", remedy, at_key=not said))
+            reference = self.source.references.get(place)
+            remedy = suggest("" if reference else use, names, "installed plugins")
+            message = f"the plugin that {reference} names is not installed"
+            if reference is None:
+                message = f"no plugin {quote(use)} is installed"
+                if INSTANCE_NAME.fullmatch(use):
+                    install = f"pip install spork-{use.lower()}"
+                    remedy = f"{remedy} Or {install}" if remedy.endswith("?") else f"{install} ({remedy})"
+            self.faults.append(Fault(place, message, remedy, at_key=not said))
             return False
         try:
             cls = self.plugins.config_class(use)
@@ -247,10 +251,10 @@ class _Load:
         raise ConfigError(problems)
 
     def problem(self, fault: Fault) -> ConfigProblem:
-        variable = self.variable(fault.path)
-        if variable is not None:
-            path = render_path(fault.path[:1])
-            return ConfigProblem(fault.message, path=path, remedy=fault.remedy, file=variable)
+        overridden = self.overridden(fault.path)
+        if overridden is not None:
+            path, file = render_path(overridden), self.variables[overridden]
+            return ConfigProblem(fault.message, path=path, remedy=fault.remedy, file=file)
         actual = self.source.actual(fault.path)
         line, column = self.source.locate(actual, fault.at_key)
         return ConfigProblem(
@@ -265,15 +269,6 @@ class _Load:
 
 def _keys(raw: Any) -> tuple[Any, ...]:
     return tuple(raw) if isinstance(raw, dict) else ()
-
-
-def _canonical(path: ConfigPath) -> ConfigPath:
-    """The path of a value in the long form: a lone listener in its list, a certificate in its list."""
-    if path[0] == "listen" and len(path) > 1 and isinstance(path[1], str):
-        path = (path[0], 0, *path[1:])
-    if path[0] in {"listen", "admin"} and path[-2:-1] == ("tls",) and path[-1] in {"certificate", "key", "password"}:
-        path = (*path[:-1], "certificates", 0, path[-1])
-    return path
 
 
 def _yaml_problem(fault: YamlFault, file: str) -> ConfigProblem:

@@ -61,6 +61,8 @@ def _read(path: Path, inner: str) -> str:
         with path.open("rb") as stream:
             data = stream.read(LARGEST_FILE + 1)
         text = data.decode()
+    except ParseError:
+        raise
     except UnicodeDecodeError:
         raise ParseError(f"${{{inner}}} is not UTF-8 text") from None
     except (OSError, ValueError) as exc:

@@ -34,6 +34,7 @@ def json_schema(plugins: PluginConfigs) -> Schema:
         **writer.class_schema(GatewayConfig),
     }
     schema["properties"]["plugins"] = writer.plugins(plugins)
+    del writer.defs["InstanceConfig"]  # each plugin has its own, with its settings
     return {**schema, "$defs": writer.defs}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NewType, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, NewType, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import attrs
 
@@ -67,7 +67,7 @@ _SIMPLE: Final[dict[Any, str]] = {
     object: "any",
     Any: "any",
 }
-EXACT: Final = tuple(hint for hint in _SIMPLE if isinstance(hint, type) and hint not in (object, types.NoneType))
+EXACT: Final = tuple(hint for hint in _SIMPLE if isinstance(hint, type) and hint not in (object, Any, types.NoneType))
 """The classes with a notation of their own."""
 
 _NAMES: Final = {
@@ -114,7 +114,7 @@ def shape(hint: Any) -> Shape:
             return Shape("class", container)
         if issubclass(container, Enum):
             return Shape("enum", container, tuple(member.value for member in container))
-        if issubclass(container, Mapping):
+        if issubclass(container, Mapping) and not is_typeddict(container):
             return Shape("mapping", dict, args or (str, object))
         if container is tuple and not (len(args) == 2 and args[1] is Ellipsis):
             return Shape("other", hint) if args else Shape("list", tuple, (object,))
@@ -154,13 +154,20 @@ def type_name(hint: Any, article: bool = True) -> str:
             names = dict.fromkeys(type_name(item, article) for item in sorted(found.items, key=_is_none))
             return " or ".join(names)
         case "list":
-            name = f"a list of {type_name(found.items[0], article=False)}"
+            name = f"a list of {_plural(type_name(found.items[0], article=False))}"
         case "mapping":
             key, item = (type_name(item, article=False) for item in found.items)
             name = f"a mapping of {key} to {item}"
         case kind:
             name = _NAMES[kind]
     return name if article else name.removeprefix("an ").removeprefix("a ")
+
+
+def _plural(name: str) -> str:
+    """Of a name without its article; what is no countable noun stays as it is."""
+    if name in {"text", "true or false", "anything"} or " or " in name or name.startswith(("list", "mapping of")):
+        return name
+    return f"{name}es" if name.endswith("s") else f"{name}s"
 
 
 def _is_none(hint: Any) -> bool:

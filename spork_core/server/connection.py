@@ -1,104 +1,65 @@
-"""One client connection: reads requests, runs one exchange at a time, writes answers at the client's pace.
+"""One client connection: reads requests and runs one exchange at a time.
 
 Rules of this file
 1. Bytes are cut into heads and bodies here and nowhere else. After anything that breaks the framing the connection ends:
    what follows cannot be trusted.
 2. The next request is looked at when the exchange before it is over; until then its bytes wait, within ``PIPELINE`` bytes.
-3. An answer that was begun and cannot be ended is aborted, so that it never looks complete.
 """
 
 import asyncio
 import logging
 import sys
 from contextvars import copy_context
-from ssl import SSLObject
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from spork_core.body import EMPTY, BytesBody, IteratorBody, StreamBody
-from spork_core.errors import (
-    BadRequest,
-    ClientDisconnected,
-    InternalError,
-    PayloadTooLarge,
-    Problem,
-    RequestTimeout,
-    UpstreamMalformed,
-)
-from spork_core.exchange import Exchange, Request, Response
-from spork_core.fiber import Fiber, Wait
-from spork_core.forwarded import Seen
-from spork_core.framing import Framing, FramingError
-from spork_core.headers import HeaderInjection, Headers, head_bytes
+from multidict import getversion
+
+from spork_core.body import BytesBody, StreamBody
+from spork_core.errors import BadRequest, ClientDisconnected, PayloadTooLarge, Problem, RequestTimeout
+from spork_core.exchange import Exchange, Request
+from spork_core.fiber import Fiber
+from spork_core.framing import FramingError
+from spork_core.server.answering import Answering
 from spork_core.server.heads import RequestHead, partial_problem
-from spork_core.server.output import response_head
-from spork_core.tunnel import Tunnel, as_transport
+from spork_core.tunnel import as_transport
 
 if TYPE_CHECKING:
     from spork_core.plan import Plan
     from spork_core.server.listener import Listening
-    from spork_core.upstream.connection import UpstreamConnection
+    from spork_core.snapshot import Snapshot
 
 log = logging.getLogger("spork_core.server")
 
 PIPELINE: Final = 65536
 """Bytes that may wait behind a running exchange before the connection is no longer read."""
-_EAGER: Final = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(Answering):
     """One connection of one listener."""
 
     __slots__ = (
-        "_before",
         "_body",
         "_buffer",
-        "_closing",
-        "_drained",
-        "_framing",
         "_half_closed",
-        "_head",
-        "_mark",
+        "_head_begun",
         "_parsing",
-        "_running",
-        "_seen",
+        "_plan",
         "_snapshot",
-        "_write_paused",
-        "bytes_received",
-        "bytes_sent",
-        "listening",
-        "peer",
-        "started",
-        "tls",
-        "transport",
-        "trusted",
-        "tunnel_open",
+        "_written",
     )
 
     def __init__(self, listening: "Listening") -> None:
-        self.listening = listening
-        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self.peer = ""
-        self.tls: SSLObject | None = None
-        self.trusted = False
-        self.started = False
-        self.bytes_sent = 0
-        self.bytes_received = 0
-        self.tunnel_open: Tunnel | None = None
+        super().__init__(listening)
         self._buffer = b""
-        self._head: RequestHead | None = None
         self._body: StreamBody | None = None
-        self._framing: Framing | None = None
-        self._running: Fiber | asyncio.Task[None] | bool = False
-        self._snapshot: Any = None
-        self._seen: Seen | None = None
-        self._before = ""
+        self._snapshot: Snapshot | None = None
+        self._plan: Plan | None = None
         self._parsing = False
-        self._closing = False
-        """True when no other request is taken."""
+        self._head_begun = True
+        """True while the time for a request's head runs: from the connection's start, or from a head's first byte."""
         self._half_closed = False
-        self._mark = 0
-        self._write_paused = False
-        self._drained: Wait | None = None
+        self._written = 0
 
     def __repr__(self) -> str:
         return f"<ClientConnection {self.peer or 'unix'} {'busy' if self._running else 'idle'}>"
@@ -135,34 +96,40 @@ class ClientConnection(asyncio.Protocol):
             self._next_request()
 
     def _body_data(self, data: bytes) -> None:
+        body = self._body
+        assert body is not None
+        self._cut(data)
+        if self._framing is not None:
+            self.listening.body_due.start(self)
+        else:
+            self.listening.body_due.stop(self)
+        body.flush()
+        if not self._running and self._framing is None and not self._closing:
+            self._next_request()
+
+    def _cut(self, data: bytes) -> None:
+        """Gives the request's body what is its own of ``data``; what lies behind it waits."""
         body, framing = self._body, self._framing
         assert body is not None and framing is not None
-        due = self.listening.body_due
         before = body.received
         try:
             rest = framing.feed(data, body)
         except FramingError as error:
-            self._framing = None
-            self._closing = True
-            due.stop(self)
-            body.fail(BadRequest("The request's content is malformed.", reason=str(error)))
+            self._break_body(BadRequest("The request's content is malformed.", reason=str(error)))
             return
         self.bytes_received += body.received - before
         if body.limit is not None and body.received > body.limit:
-            self._framing = None
-            self._closing = True
-            due.stop(self)
-            body.fail(PayloadTooLarge(f"The request's content is longer than {body.limit} bytes."))
-            return
-        if rest is None:
-            due.start(self)
-        else:
-            due.stop(self)
+            self._break_body(PayloadTooLarge(f"The request's content is longer than {body.limit} bytes."))
+        elif rest is not None:
             self._framing = None
             self._buffer = rest
-        body.flush()
-        if not self._running and self._framing is None and not self._closing:
-            self._next_request()
+
+    def _break_body(self, problem: Problem) -> None:
+        self._framing = None
+        self._closing = True
+        self._buffer = b""
+        if self._body is not None:
+            self._body.fail(problem)
 
     def _next_request(self) -> None:
         """Takes requests from the buffer, one exchange after the other, until one has to wait."""
@@ -178,23 +145,12 @@ class ClientConnection(asyncio.Protocol):
 
     def _take_request(self) -> bool:
         """Begins the exchange of the request at the head of the buffer; False when its head is not all there."""
-        buffer = self._buffer
-        listening = self.listening
-        if buffer[:2] == b"\r\n":  # RFC 9112 section 2.2: some clients end a body with a line too many
-            buffer = self._buffer = buffer.lstrip(b"\r\n") if len(buffer) <= 64 else buffer[2:]
+        buffer, listening = self._buffer, self.listening
         end = buffer.find(b"\r\n\r\n")
-        if end < 0:
-            problem = partial_problem(buffer, listening.limits)
-            if problem is not None:
-                self._refuse(problem)
-            elif len(buffer) and self._mark != -1:
-                self._mark = -1  # the time for a head runs from its first byte, once
-                listening.idle_due.stop(self)
-                listening.head_due.start(self)
-            return False
-        self._mark = 0
-        listening.idle_due.stop(self)
-        listening.head_due.stop(self)
+        if end <= 0 or buffer[0] == 13:
+            return self._partial_head()
+        (listening.head_due if self._head_begun else listening.idle_due).stop(self)
+        self._head_begun = False
         end += 4
         try:
             head = listening.parser.parse(buffer[:end], trusted=self.trusted)
@@ -205,6 +161,21 @@ class ClientConnection(asyncio.Protocol):
         self._begin(head)
         return True
 
+    def _partial_head(self) -> bool:
+        """The beginning of a head, or empty lines before one (RFC 9112 section 2.2: some clients end a body with CRLF)."""
+        buffer, listening = self._buffer, self.listening
+        if buffer.startswith(b"\r\n"):
+            self._buffer = buffer[2:]
+            return True
+        problem = partial_problem(buffer, listening.limits)
+        if problem is not None:
+            self._refuse(problem)
+        elif not self._head_begun:
+            self._head_begun = True
+            listening.idle_due.stop(self)
+            listening.head_due.start(self)
+        return False
+
     # -- an exchange --------------------------------------------------------------------------------
 
     def _begin(self, head: RequestHead) -> None:
@@ -212,71 +183,63 @@ class ClientConnection(asyncio.Protocol):
         self._head = head
         self.started = False
         self.bytes_sent = self.bytes_received = 0
-        if not head.keep_alive or listening.draining:
+        if not head.keep_alive:
             self._closing = True
         path, mark, query = head.target.partition("?")
+        peer, headers = self.peer, head.headers
         request = Request(
             head.method,
             path,
             query if mark else None,
-            headers=head.headers,
+            headers=headers,
             scheme="http" if self.tls is None else "https",
             host=head.host,
-            client=self.peer,
-            peer=self.peer,
+            client=peer,
+            peer=peer,
             version=head.version,
             tls=self.tls,
             trusted=self.trusted,
         )
-        request.upgrade = head.upgrade
-        self._before = ""
-        self._seen = None
+        if head.upgrade is not None:
+            request.upgrade = head.upgrade
         if head.forwarded:
-            self._believe(request, head)
-        framing = head.framing
-        body: StreamBody | None = None
-        if framing is not None:
-            if head.length == 0:
-                request.body = BytesBody()
-            else:
-                request.body = self._body = body = StreamBody(self, head.length)
-                self._framing = framing
-                if self._buffer:
-                    data, self._buffer = self._buffer, b""
-                    self._body_data_first(data)
-                if self._framing is not None and not head.expects_continue:
-                    listening.body_due.start(self)
+            self._believe(request)
+        if head.framing is not None:
+            self._begin_body(request, head)
+        request.unchanged = getversion(headers)
         exchange = Exchange(request, listening.clock)
         snapshot = listening.snapshot
-        self._run(exchange, snapshot.plan(exchange, head.target, head.max_forwards))
+        self._run(exchange, snapshot.plan(exchange, head.target, head.max_forwards), snapshot)
 
-    def _body_data_first(self, data: bytes) -> None:
-        """What came with the head, before anybody can wait for it."""
-        self._running = True
-        try:
-            self._body_data(data)
-        finally:
-            self._running = False
+    def _begin_body(self, request: Request, head: RequestHead) -> None:
+        if head.length == 0:
+            request.body = BytesBody()
+            return
+        request.body = self._body = StreamBody(self, head.length)
+        self._framing = head.framing
+        if self._buffer:
+            data, self._buffer = self._buffer, b""
+            self._cut(data)
+        if self._framing is not None and not head.expects_continue:
+            self.listening.body_due.start(self)
 
-    def _believe(self, request: Request, head: RequestHead) -> None:
+    def _believe(self, request: Request) -> None:
         """The peer is a trusted proxy: the client is who it says."""
         headers = request.headers
         seen = self.listening.forwarding.see(headers, self.peer, request.scheme, request.host)
-        self._seen = seen
         self._before = ", ".join(headers.getall("X-Forwarded-For", ()))
         request.client, request.scheme, request.host = seen.address, seen.scheme, seen.host
         for name in ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"):
             headers.popall(name, None)
 
-    def _run(self, exchange: Exchange, plan: "Plan") -> None:
-        snapshot = self._snapshot = self.listening.snapshot
-        snapshot.begin()
+    def _run(self, exchange: Exchange, plan: "Plan", snapshot: "Snapshot") -> None:
+        self._snapshot, self._plan = snapshot, plan
+        snapshot.running += 1
         pipeline = plan.pipeline
         coro = snapshot.engine.run(exchange, plan, self)
         self._running = True
         if pipeline.tasked:
-            loop = asyncio.get_running_loop()
-            task: asyncio.Task[None] = asyncio.Task(coro, loop=loop, **_EAGER)
+            task: asyncio.Task[None] = asyncio.Task(coro, loop=asyncio.get_running_loop(), **_EAGER)
             if task.done():
                 self._task_done(task)
             else:
@@ -287,6 +250,17 @@ class ClientConnection(asyncio.Protocol):
             if not fiber.done:
                 self._running = fiber
 
+    def runs_on(self, snapshot: "Snapshot") -> bool:
+        """True while an exchange of this connection runs on ``snapshot``."""
+        return self._snapshot is snapshot
+
+    def migrate(self, old: "Snapshot", new: "Snapshot") -> None:
+        """An exchange whose route is the same in ``new`` becomes that one's."""
+        if self._snapshot is old and self._plan is not None and new.has_same(self._plan):
+            old.running -= 1
+            new.running += 1
+            self._snapshot = new
+
     def _task_done(self, task: "asyncio.Task[None]") -> None:
         self._done(asyncio.CancelledError() if task.cancelled() else task.exception())
 
@@ -296,10 +270,14 @@ class ClientConnection(asyncio.Protocol):
             log.critical("an exchange ended with an unexpected error", exc_info=error)
             self.abort()
         self._running = False
-        snapshot, self._snapshot = self._snapshot, None
         self._body = None
-        listening = self.listening
-        snapshot.end()
+        self._before = ""
+        listening, snapshot = self.listening, self._snapshot
+        assert snapshot is not None
+        self._snapshot = self._plan = None
+        snapshot.running -= 1
+        if snapshot.retired:
+            snapshot.check_drained()
         if self._framing is not None:  # an answer came before the request was all here
             self._framing = None
             listening.body_due.stop(self)
@@ -314,7 +292,7 @@ class ClientConnection(asyncio.Protocol):
                 self.transport.resume_reading()
             if not self._parsing:
                 self._next_request()
-        if not self._running and not self._closing and self._mark != -1:
+        if not self._running and not self._closing and not self._head_begun:
             listening.idle_due.start(self)
 
     def _refuse(self, problem: Problem) -> None:
@@ -330,153 +308,8 @@ class ClientConnection(asyncio.Protocol):
         request = Request(
             "_OTHER", "", client=self.peer, peer=self.peer, scheme="http" if self.tls is None else "https", tls=self.tls
         )
-        self._run(Exchange(request, listening.clock), listening.snapshot.refusal(problem))
-
-    # -- the engine's client ------------------------------------------------------------------------
-
-    def upstream_lines(self, exchange: Exchange) -> str:
-        head = self._head
-        assert head is not None
-        request = exchange.request
-        listening = self.listening
-        seen = self._seen or Seen(self.peer, request.scheme, head.host)
-        lines = listening.forwarding.lines(self.peer, seen, self._before)
-        lines += f"Via: 1.{head.version - 10} {listening.via}\r\n"
-        if head.trailers:
-            return f"{lines}TE: trailers\r\nConnection: TE\r\n"
-        if request.upgrade is not None:
-            return f"{lines}Connection: Upgrade\r\nUpgrade: {request.upgrade}\r\n"
-        return lines
-
-    def informational(self, status: int, headers: Headers) -> None:
-        head = self._head
-        if head is None or head.version == 10 or self.started:
-            return
-        self.transport.write(head_bytes(f"HTTP/1.1 {status} {Response(status).reason}", headers))
-
-    async def respond(self, exchange: Exchange, response: Response) -> None:
-        body = response.body
-        if type(body) is IteratorBody and isinstance(self._running, bool | Fiber):
-            # A plugin's iterator may need a current task (asyncio.timeout, aiohttp's client).
-            await asyncio.get_running_loop().create_task(self._respond(exchange, response))
-        else:
-            await self._respond(exchange, response)
-
-    async def _respond(self, exchange: Exchange, response: Response) -> None:
-        listening = self.listening
-        head = self._head
-        request_body = exchange.request.body
-        version, trailers = (11, False) if head is None else (head.version, head.trailers)
-        body = response.body
-        if self._framing is not None or listening.draining or (body.length is None and version == 10):
-            self._closing = True
-        frame = self._frame(exchange, response, version, trailers)
-        transport = self.transport
-        self.started = True
-        body = response.body
-        if not frame.content:
-            transport.write(frame.data)
-            if body is not EMPTY:
-                body.discard()
-        elif type(body) is BytesBody:
-            self.bytes_sent = len(body.data)
-            transport.write(frame.data + body.data)
-        elif type(body) is StreamBody and body.complete and not frame.chunked:
-            data = body.take()
-            self.bytes_sent = len(data)
-            transport.write(frame.data + data)
-        else:
-            await self._stream(frame.data, body, chunked=frame.chunked, trailers=trailers)
-        if self._write_paused:
-            await self._drain()
-        del request_body
-
-    def _frame(self, exchange: Exchange, response: Response, version: int, trailers: bool) -> Any:
-        listening = self.listening
-        method = exchange.request.method
-        for _ in range(2):
-            try:
-                return response_head(
-                    response,
-                    method,
-                    version,
-                    close=self._closing,
-                    trailers=trailers,
-                    date=listening.date(),
-                    via=listening.via,
-                )
-            except HeaderInjection as error:
-                response.body.discard()
-                broken: Problem
-                if response.source == "upstream":
-                    broken = UpstreamMalformed(reason=str(error))
-                else:
-                    log.error("exchange %s: %s", exchange.id, error)
-                    broken = InternalError(reason=str(error))
-                exchange.error = broken
-                page = listening.snapshot.pages.response(exchange, broken)
-                response.status, response.reason, response.version = page.status, page.reason, None
-                response.headers, response.body, response.source = page.headers, page.body, page.source
-        raise InternalError(reason="an error page with a malformed header")
-
-    async def _stream(self, head: bytes, body: Any, *, chunked: bool, trailers: bool) -> None:
-        """Writes a body as it comes. The head waits for bytes that are there already, never for others."""
-        transport = self.transport
-        left: int | None = body.length
-        pending = head
-        if type(body) is not StreamBody or not body.size:
-            transport.write(head)
-            pending = b""
-        async for chunk in body:
-            if not chunk:
-                continue
-            size = len(chunk)
-            self.bytes_sent += size
-            if chunked:
-                chunk = b"%x\r\n%b\r\n" % (size, chunk)
-            elif left is not None:
-                left -= size
-                if left < 0:
-                    raise InternalError(reason="a response body longer than its length")
-            transport.write(pending + chunk if pending else chunk)
-            pending = b""
-            if self._write_paused:
-                await self._drain()
-        if pending:
-            transport.write(pending)
-        if left:
-            raise InternalError(reason="a response body shorter than its length")
-        if chunked:
-            fields = body.trailers if trailers else None
-            transport.write(b"0\r\n\r\n" if fields is None else head_bytes("0", fields))
-
-    async def _drain(self) -> None:
-        self.listening.write_due.start(self)
-        self._drained = Wait()
-        await self._drained
-
-    async def tunnel(self, exchange: Exchange, response: Response, connection: "UpstreamConnection") -> None:
-        head = self._head
-        assert head is not None
-        upstream, rest = connection.hand_over()
-        lines = f"Connection: Upgrade\r\nUpgrade: {connection.upgraded_to or exchange.request.upgrade}\r\n"
-        self.transport.write(head_bytes(f"HTTP/1.1 101 {response.reason}", response.headers, lines))
-        self.started = True
-        self._closing = True
-        tunnel = self.tunnel_open = Tunnel(self.transport, upstream)
-        mine, self._buffer = self._buffer, b""
-        self.listening.tunnels[tunnel] = exchange
-        try:
-            await tunnel.run(mine, rest)
-        finally:
-            del self.listening.tunnels[tunnel]
-            tunnel.close()
-            self.bytes_sent, self.bytes_received = tunnel.sent, tunnel.received
-            self.listening.left(self)
-
-    def abort(self) -> None:
-        self._closing = True
-        self.transport.abort()
+        snapshot = listening.snapshot
+        self._run(Exchange(request, listening.clock), snapshot.refusal(problem), snapshot)
 
     # -- the request body's source ------------------------------------------------------------------
 
@@ -496,20 +329,14 @@ class ClientConnection(asyncio.Protocol):
         self.listening.body_due.stop(self)
         self.transport.pause_reading()
 
+    def _unread(self) -> bytes:
+        data, self._buffer = self._buffer, b""
+        return data
+
     def abandon(self, body: StreamBody) -> None:
         """The rest of the request's content is not wanted; ``_done`` ends the connection after the answer."""
 
     # -- asyncio's side: out, and the end -----------------------------------------------------------
-
-    def pause_writing(self) -> None:
-        self._write_paused = True
-
-    def resume_writing(self) -> None:
-        self._write_paused = False
-        self.listening.write_due.stop(self)
-        drained, self._drained = self._drained, None
-        if drained is not None:
-            drained.wake()
 
     def eof_received(self) -> bool:
         if not self._running:
@@ -520,7 +347,7 @@ class ClientConnection(asyncio.Protocol):
         # The client has ended its side and may still read (RFC 9112 does not forbid it): give it its answer, but not for
         # ever, since one that has gone altogether looks the same until something is written to it.
         self._half_closed = True
-        self._mark = self.bytes_sent
+        self._written = self.bytes_sent
         self.listening.half_closed_due.start(self)
         return True
 
@@ -566,11 +393,7 @@ class ClientConnection(asyncio.Protocol):
 
     def body_overdue(self) -> None:
         """No byte of the request's content in time."""
-        body = self._body
-        self._framing = None
-        self._closing = True
-        if body is not None:
-            body.fail(RequestTimeout("The request's content did not arrive in time."))
+        self._break_body(RequestTimeout("The request's content did not arrive in time."))
 
     def idle_overdue(self) -> None:
         """No other request within the keep-alive time."""
@@ -581,11 +404,11 @@ class ClientConnection(asyncio.Protocol):
         """The client ended its side, and nothing has been written to it since the last look."""
         if not self._running:
             return
-        if self.bytes_sent == self._mark:
+        if self.bytes_sent == self._written:
             self._cancel()
             self.abort()
         else:
-            self._mark = self.bytes_sent
+            self._written = self.bytes_sent
             self.listening.half_closed_due.start(self)
 
     def write_overdue(self) -> None:

@@ -14,7 +14,6 @@ from spork_core.server.connection import ClientConnection
 from spork_core.server.heads import HeadParser
 
 if TYPE_CHECKING:
-    from spork_core.exchange import Exchange
     from spork_core.snapshot import Snapshot
     from spork_core.tunnel import Tunnel
 
@@ -25,6 +24,8 @@ LINGER: Final = 2.0
 HALF_CLOSED: Final = 1.0
 """Seconds without a written byte after which a client that ended its side counts as gone."""
 BACKLOG: Final = 4096
+_GOODBYES: Final = 100
+"""Turns of the loop that aborted connections get to end their exchanges."""
 
 
 class Listening:
@@ -36,16 +37,31 @@ class Listening:
         self.clock = clock
         self.date = HttpDate(clock)
         self.connections: set[ClientConnection] = set()
-        self.tunnels: dict[Tunnel, Exchange] = {}
+        self.tunnels: dict[Tunnel, ClientConnection] = {}
         self.refused = 0
         """Connections turned away because there were too many."""
         self.draining = False
         self.idle = asyncio.Event()
-        self.head_due: Deadlines[ClientConnection]
+        timeouts = config.timeouts
+        connection = ClientConnection
+        self.head_due = Deadlines(timeouts.header, connection.head_overdue)
+        self.body_due = Deadlines(timeouts.body, connection.body_overdue)
+        self.idle_due = Deadlines(timeouts.keep_alive, connection.idle_overdue)
+        self.write_due = Deadlines(timeouts.write, connection.write_overdue)
+        self.half_closed_due = Deadlines(HALF_CLOSED, connection.half_closed_overdue)
+        self.linger_due = Deadlines(LINGER, connection.abort)
+        self._all_due = (
+            self.head_due,
+            self.body_due,
+            self.idle_due,
+            self.write_due,
+            self.half_closed_due,
+            self.linger_due,
+        )
         self.configure(config)
 
     def configure(self, config: GatewayConfig) -> None:
-        """Takes over limits and time limits; connections that are open meet the new ones with their next request."""
+        """Takes over limits and time limits; open connections meet the new ones with their next request."""
         timeouts = config.timeouts
         self.limits = config.limits
         self.via = config.forwarded.via
@@ -53,13 +69,10 @@ class Listening:
         self.forwarding = Forwarding(
             config.trusted_proxies, x_forwarded=config.forwarded.x_forwarded, forwarded=config.forwarded.forwarded
         )
-        connection = ClientConnection
-        self.head_due = Deadlines(timeouts.header, connection.head_overdue)
-        self.body_due: Deadlines[ClientConnection] = Deadlines(timeouts.body, connection.body_overdue)
-        self.idle_due: Deadlines[ClientConnection] = Deadlines(timeouts.keep_alive, connection.idle_overdue)
-        self.write_due: Deadlines[ClientConnection] = Deadlines(timeouts.write, connection.write_overdue)
-        self.half_closed_due: Deadlines[ClientConnection] = Deadlines(HALF_CLOSED, connection.half_closed_overdue)
-        self.linger_due: Deadlines[ClientConnection] = Deadlines(LINGER, connection.abort)
+        self.head_due.seconds = timeouts.header
+        self.body_due.seconds = timeouts.body
+        self.idle_due.seconds = timeouts.keep_alive
+        self.write_due.seconds = timeouts.write
 
     def admit(self, connection: ClientConnection) -> bool:
         """Counts a new connection in; False when there are too many."""
@@ -80,14 +93,7 @@ class Listening:
     def left(self, connection: ClientConnection) -> None:
         """The connection is gone."""
         self.connections.discard(connection)
-        for due in (
-            self.head_due,
-            self.body_due,
-            self.idle_due,
-            self.write_due,
-            self.half_closed_due,
-            self.linger_due,
-        ):
+        for due in self._all_due:
             due.stop(connection)
         if self.draining and not self.connections:
             self.idle.set()
@@ -101,13 +107,31 @@ class Listening:
             if connection.idle:
                 connection.transport.close()
 
-    def abort(self) -> None:
-        """Ends what is left."""
+    def migrate(self, old: "Snapshot", new: "Snapshot") -> None:
+        """Exchanges on routes that did not change go on as the new snapshot's, for as long as they like."""
+        for connection in (*self.connections, *self.tunnels.values()):
+            connection.migrate(old, new)
+
+    def abort_on(self, snapshot: "Snapshot") -> None:
+        """Ends the exchanges that run on ``snapshot``."""
+        for tunnel, connection in tuple(self.tunnels.items()):
+            if connection.runs_on(snapshot):
+                tunnel.close()
+        for connection in tuple(self.connections):
+            if connection.runs_on(snapshot):
+                connection.abort()
+
+    async def abort(self) -> None:
+        """Ends what is left, and lets it say goodbye."""
         for tunnel in tuple(self.tunnels):
             tunnel.close()
         for connection in tuple(self.connections):
             connection.abort()
-        for due in (self.head_due, self.body_due, self.idle_due, self.write_due, self.half_closed_due, self.linger_due):
+        for _ in range(_GOODBYES):
+            if not (self.connections or self.tunnels):
+                break
+            await asyncio.sleep(0)
+        for due in self._all_due:
             due.close()
 
     async def serve(self, sock: socket.socket, tls: ssl.SSLContext | None, handshake: float) -> asyncio.Server:

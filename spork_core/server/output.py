@@ -1,59 +1,55 @@
 """The head of an answer: status line, fields, framing and what the gateway adds (RFC 9110, RFC 9112)."""
 
-from attrs import frozen
+from typing import Final
 
-from spork_core.body import EMPTY
+from multidict import getversion
+
+from spork_core.clock import HttpDate
 from spork_core.exchange import Response
-from spork_core.headers import HOP_BY_HOP, head_bytes, special
+from spork_core.headers import KERNELS_OWN, head_bytes, special
 
-NO_CONTENT = frozenset((204, 304))
-_OWN = HOP_BY_HOP | {"content-length"}
-
-
-@frozen
-class ResponseHead:
-    """``data``: the head as bytes. ``content``: whether a body follows; ``chunked``: framed so, else by its length or, when
-    that is None, by the end of the connection."""
-
-    data: bytes
-    content: bool
-    chunked: bool
+NO_CONTENT: Final = frozenset((204, 304))
 
 
-def response_head(
-    response: Response, method: str, version: int, *, close: bool, trailers: bool, date: str, via: str
-) -> ResponseHead:
+
+def response_head(response: Response, method: str, version: int, *, close: bool, date: HttpDate, via: str) -> bytes:
     """The head to send for ``response``.
 
-    ``version``: the client's, 10 or 11: HTTP/1.0 gets no chunks. ``close``: the connection ends after this answer.
-    ``trailers``: the client takes them. ``via``: this gateway's name. Raises HeaderInjection.
+    ``method``: of the request. ``version``: the client's, 10 or 11: HTTP/1.0 gets no chunks. ``close``: the connection ends
+    after this answer. ``via``: this gateway's name. Raises HeaderInjection.
     """
-    headers, status, body = response.headers, response.status, response.body
-    content = not (method == "HEAD" or status in NO_CONTENT)
-    extra = ""
-    present = special(headers, _OWN)
-    if present:
-        for name in present:
-            if name == "content-length" and not content and status != 204 and body.length in (None, 0):
-                continue  # what a GET would have been answered with
-            headers.popall(name)
-    chunked = False
-    length = body.length
-    if content:
+    headers, status = response.headers, response.status
+    length = response.body.length
+    clean = getversion(headers) == response.unchanged
+    if method == "HEAD" or status in NO_CONTENT:
+        extra = "" if clean else _without_content(response, length)
+    else:
+        if not clean and (present := special(headers, KERNELS_OWN)):
+            for name in present:
+                headers.popall(name)
         if length is not None:
             extra = f"Content-Length: {length}\r\n"
         elif version == 11:
-            chunked = True
             extra = "Transfer-Encoding: chunked\r\n"
-    elif length and status not in NO_CONTENT and "Content-Length" not in headers:
-        extra = f"Content-Length: {length}\r\n"
+        else:
+            extra = ""
     if "Date" not in headers:
-        extra += f"Date: {date}\r\n"
+        extra += f"Date: {date()}\r\n"
     if response.version is not None:
         extra += f"Via: 1.{response.version - 10} {via}\r\n"
     if close:
         extra += "Connection: close\r\n"
     elif version == 10:
         extra += "Connection: keep-alive\r\n"
-    data = head_bytes(f"HTTP/1.1 {status} {response.reason}", headers, extra)
-    return ResponseHead(data, content and body is not EMPTY, chunked)
+    return head_bytes(f"HTTP/1.1 {status} {response.reason}", headers, extra, clean=clean)
+
+
+def _without_content(response: Response, length: int | None) -> str:
+    """HEAD and 304 keep the Content-Length that the upstream announced, and get that of a body made here; 204 has none."""
+    headers = response.headers
+    for name in special(headers, KERNELS_OWN):
+        if name != "content-length" or response.status == 204 or len(headers.getall("Content-Length")) > 1:
+            headers.popall(name)
+    if length and response.status not in NO_CONTENT and "Content-Length" not in headers:
+        return f"Content-Length: {length}\r\n"
+    return ""

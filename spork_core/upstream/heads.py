@@ -1,15 +1,17 @@
 """Response heads: aiohttp's C parser, and the checks it leaves to us (RFC 9112 sections 4 to 6)."""
 
+import re
 from typing import Any, Final
 
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
+from multidict import getversion
 
-from spork_core.body import Body
+from spork_core.body import EMPTY, Body
 from spork_core.errors import UpstreamMalformed
 from spork_core.exchange import Response
 from spork_core.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
-from spork_core.headers import SPECIAL_RESPONSE, Headers, drop_hop_by_hop, special
+from spork_core.headers import HOP_BY_HOP, SPECIAL_RESPONSE, drop_hop_by_hop, special
 
 MAX_HEAD: Final = 131072
 """Bytes of a response head; more is malformed."""
@@ -17,31 +19,36 @@ _MAX_FIELD: Final = 65536
 _MAX_FIELDS: Final = 300
 
 
-class ReplyHead:
-    """A parsed and checked response head, and how its body is framed."""
+class Reply(Response):
+    """A parsed and checked response head: the Response that hooks will see, and how its body is framed."""
 
-    __slots__ = ("framing", "headers", "keep_alive", "length", "reason", "status", "upgrade", "version")
+    __slots__ = ("framing", "keep_alive", "length", "upgrade")
 
     def __init__(self, message: RawResponseMessage, *, no_body: bool) -> None:
         """``no_body``: the request was HEAD. Raises UpstreamMalformed."""
-        self.status: int = message.code
-        self.reason: str = message.reason
+        # Not through Response.__init__, whose conversions this needs none of: 0.4 µs.
+        self.status = status = message.code
+        self.reason = message.reason
         self.version = 10 if message.version.minor == 0 else 11
-        if message.version.major != 1 or not 100 <= self.status <= 999:
-            raise UpstreamMalformed(reason=f"status line with HTTP/{message.version} and status {message.code}")
-        self.headers: Headers = message.headers.copy()
+        if message.version.major != 1 or not 100 <= status <= 999:
+            raise UpstreamMalformed(reason=f"status line with HTTP/{message.version} and status {status}")
+        self.headers = headers = message.headers.copy()
+        self.source = "upstream"
+        self.body: Body = EMPTY
         self.keep_alive: bool = not message.should_close
         self.length: int | None = None
-        self.framing: Framing | None = None
+        """Bytes of the body when known; what HEAD and 304 announce does not count."""
+        self.framing: type[Framing] | None = None
         self.upgrade = ""
-        present = special(self.headers, SPECIAL_RESPONSE)
+        present = special(headers, SPECIAL_RESPONSE)
         if present:
             self._frame(present, no_body)
-        elif not no_body and self.status not in (204, 304) and self.status >= 200:
-            self.framing = CloseFraming()
+        elif not no_body and status not in NO_CONTENT and status >= 200:
+            self.framing = CloseFraming
+        self.unchanged = getversion(headers)
 
     def _frame(self, present: frozenset[str], no_body: bool) -> None:
-        headers = self.headers
+        headers, status = self.headers, self.status
         chunked = False
         if "transfer-encoding" in present:
             if [coding.strip().lower() for coding in headers.getall("Transfer-Encoding")] != ["chunked"]:
@@ -49,36 +56,33 @@ class ReplyHead:
             if "content-length" in present or self.version == 10:
                 raise UpstreamMalformed(reason="Transfer-Encoding beside Content-Length, or in HTTP/1.0")
             chunked = True
+        length: int | None = None
         if "content-length" in present:
-            lengths = set(headers.getall("Content-Length"))
-            text = lengths.pop()
-            if lengths or not (text.isascii() and text.isdecimal() and len(text) < 20):
+            text = headers["Content-Length"]
+            if len(set(headers.getall("Content-Length"))) != 1 or not _LENGTH(text):
                 raise UpstreamMalformed(reason="a malformed Content-Length")
-            self.length = int(text)
+            length = int(text)
         if "upgrade" in present:
             self.upgrade = headers["Upgrade"]
-        drop_hop_by_hop(headers, present)
-        if self.status < 200 or self.status == 204:
+        if not present.isdisjoint(HOP_BY_HOP):
+            drop_hop_by_hop(headers, present)
+        if status < 200 or status == 204:
             headers.popall("Content-Length", None)
-        elif no_body or self.status == 304:
-            if self.length is None:  # unlike Content-Length, nothing to keep
-                self.length = 0
+        elif no_body or status == 304:
+            pass
         elif chunked:
-            headers.popall("Content-Length", None)
-            self.framing = ChunkedFraming()
-        elif self.length is None:
-            self.framing = CloseFraming()
+            self.framing = ChunkedFraming
+        elif length is None:
+            self.framing = CloseFraming
         else:
-            del headers["Content-Length"]  # the kernel writes it from the body's length
-            if self.length:
-                self.framing = LengthFraming(self.length)
+            headers.popall("Content-Length")  # the kernel writes it from the body's length
+            self.length = length
+            if length:
+                self.framing = LengthFraming
 
-    def response(self, body: Body) -> Response:
-        """The Response that hooks see."""
-        response = Response(self.status, body, self.headers, reason=self.reason)
-        response.source = "upstream"
-        response.version = self.version
-        return response
+
+_LENGTH: Final = re.compile("[0-9]{1,18}").fullmatch
+NO_CONTENT: Final = frozenset((204, 304))
 
 
 class ReplyParser:
@@ -102,7 +106,7 @@ class ReplyParser:
             auto_decompress=False,
         )
 
-    def parse(self, head: bytes, *, no_body: bool) -> ReplyHead:
+    def parse(self, head: bytes, *, no_body: bool) -> Reply:
         """``head``: up to and with its empty line. Raises UpstreamMalformed."""
         # aiohttp runs llhttp leniently for responses: it would repair bare LF and join folded lines.
         if head.count(b"\n") != head.count(b"\r\n") or b"\r\n " in head or b"\r\n\t" in head:
@@ -115,5 +119,5 @@ class ReplyParser:
             raise UpstreamMalformed(reason=f"malformed response head ({type(error).__name__})") from error
         if upgraded or message.upgrade or message.should_close:
             self._renew()  # llhttp takes nothing more after a message that ends the connection
-        return ReplyHead(message, no_body=no_body)
+        return Reply(message, no_body=no_body)
 

@@ -6,11 +6,13 @@ from math import gcd
 from typing import Final
 from urllib.parse import urlsplit
 
+from multidict import getversion
+
 from spork_core.body import EMPTY, Body
 from spork_core.config.model import ServiceConfig, TimeoutOverrides, UpstreamTimeouts, UpstreamTLS
 from spork_core.errors import UpstreamReset
 from spork_core.exchange import Attempt, Endpoint, Request, Response
-from spork_core.headers import head_bytes
+from spork_core.headers import KERNELS_OWN, head_bytes, special
 from spork_core.upstream.connection import OnInformational
 from spork_core.upstream.pool import Pool, TimeLimits
 from spork_core.upstream.resolver import Resolver
@@ -154,16 +156,17 @@ class Service:
 def request_head(request: Request, target: str, extra: str, body: Body, authority: str) -> bytes:
     """The head to send upstream: what hooks left of the client's fields, ``extra``, and the framing of ``body``."""
     headers = request.headers
-    if "Content-Length" in headers:
-        headers.popall("Content-Length")
-    if "Transfer-Encoding" in headers:
-        headers.popall("Transfer-Encoding")
+    clean = getversion(headers) == request.unchanged
+    if not clean:  # hooks had it: what frames the message, or belongs to one hop, is the kernel's to say
+        if present := special(headers, KERNELS_OWN):
+            for name in present:
+                headers.popall(name)
     if "Host" not in headers:
         extra = f"Host: {authority}\r\n{extra}"
     if body is not EMPTY:
         length = body.length
         extra += "Transfer-Encoding: chunked\r\n" if length is None else f"Content-Length: {length}\r\n"
-    return head_bytes(f"{request.method} {target} HTTP/1.1", headers, extra)
+    return head_bytes(f"{request.method} {target} HTTP/1.1", headers, extra, clean=clean)
 
 
 def client_context(config: UpstreamTLS) -> ssl.SSLContext:

@@ -7,7 +7,8 @@ from typing import Literal
 import attrs
 import pytest
 
-from spork_core.config import GatewayConfig, Secret, at_least, loads, setting
+from spork_core.config import GatewayConfig, loads
+from spork_core.config.fields import Secret, at_least, setting
 from spork_core.errors import ConfigError, SporkError
 from spork_core.units import Bytes, Rate, Seconds
 

@@ -8,11 +8,9 @@ from spork_access_log.config import AccessLogConfig, Only, statuses_of
 from spork_access_log.lines import FIELDS, Lines
 from spork_access_log.redact import HEADERS, QUERY, all_but, names_only, no_query
 from spork_access_log.writer import Writer
-from spork_core.api import Exchange, GatewayView, OnFailure, Outcome, Plugin, hookimpl
+from spork_core.api import Exchange, GatewayView, OnFailure, Outcome, Plugin, SporkError, hookimpl
 
 __all__ = ["AccessLog", "AccessLogConfig", "Only"]
-
-SERVER_ERROR = 500
 
 
 class AccessLog(Plugin[AccessLogConfig]):
@@ -40,7 +38,13 @@ class AccessLog(Plugin[AccessLogConfig]):
     async def startup(self, gateway: GatewayView) -> None:
         self._lines.use(gateway.clock.time)
         self._chance = random.Random(gateway.chance.hex(32)).random  # noqa: S311  25 ns, the system's takes 500
-        await asyncio.to_thread(self._writer.start, gateway.log.getChild(self.name))
+        try:
+            await asyncio.to_thread(self._writer.start, gateway.log.getChild(self.name))
+        except OSError as exc:
+            raise SporkError(
+                f"{self.name}: cannot write to {self.config.output}: {exc.strerror}; "
+                "name a file in a folder that exists and that the gateway may write to"
+            ) from exc
 
     @hookimpl
     async def shutdown(self, gateway: GatewayView) -> None:
@@ -53,7 +57,7 @@ class AccessLog(Plugin[AccessLogConfig]):
 
     def _wanted(self, outcome: Outcome | None) -> bool:
         assert outcome is not None
-        error = outcome.status >= SERVER_ERROR or not outcome.complete
+        error = outcome.status >= 500 or not outcome.complete
         if not (
             self._all
             or outcome.status in self._statuses

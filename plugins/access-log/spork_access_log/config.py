@@ -73,6 +73,11 @@ def _header_names(_: object, _field: "Attribute[Any]", names: Iterable[str]) -> 
         seen.add(name.lower())
 
 
+def _hidden(_: object, _field: "Attribute[Any]", names: Iterable[str]) -> None:
+    if not all(map(str.strip, names)):
+        raise ValueError("an empty name hides nothing; write the name of a header or of a query parameter")
+
+
 def _share(_: object, _field: "Attribute[Any]", share: float) -> None:
     if not 0 <= share <= 1:
         raise ValueError(f"{share:g} is not a share; write a number from 0 (errors only) to 1 (every line)")
@@ -122,7 +127,7 @@ class AccessLogConfig:
     redact: tuple[str, ...] = setting(
         "Names of headers and query parameters to hide besides Authorization, Cookie and the other built-in ones.",
         default=(),
-        validator=_header_names,
+        validator=_hidden,
     )
     only: Only | None = setting("Write a line for these exchanges only.", default=None)
     sample: float = setting(

@@ -1,11 +1,11 @@
 """One exchange → one line of pure ASCII, JSON or key=value, from a template made when the config is loaded.
 
 Rules
-1. A line ends where it ends: whatever a client sends is escaped by JSON's rules and everything outside printable ASCII with it,
-   so no value starts a line, a field or a terminal sequence of its own.
+1. Whatever a client sends is escaped by JSON's rules, and everything outside printable ASCII with it: no value starts a
+   line, a field or a terminal sequence of its own.
 2. Every line has the same keys in the same order; what is not known is ``null`` (``-`` in text).
-3. All values are taken in one flat function and put into one ``%`` template: 2.6 µs a line where structlog with orjson takes
-   8.4 µs and a dict with orjson 2.8 µs (CPython 3.11), so the plugin needs neither.
+3. All values are taken in one flat function and put into one ``%`` template: twice as fast as structlog and orjson,
+   and so near to a dict with orjson that the plugin needs neither (the README has the numbers).
 """
 
 import re
@@ -55,6 +55,8 @@ _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-
 _BARE: Final = re.compile(r"[!#-<>-\[\]-~]+")
 """What needs no quotes in key=value: printable ASCII without the blank, the quote, = and the backslash."""
 
+_FORMATS: Final = dict.fromkeys(("total_ms", "upstream_ms", "gateway_ms"), "%.3f")
+
 Quote = Callable[[str], str]
 
 
@@ -69,29 +71,34 @@ def readable(value: str) -> str:
 
 
 class Timestamps:
-    """RFC 3339 in UTC with milliseconds; the date is formatted once a second. ``clock``: seconds since the epoch."""
+    """RFC 3339 in UTC with milliseconds; nothing is formatted twice. ``clock``: seconds since the epoch."""
 
-    __slots__ = ("_clock", "_prefix", "_second")
+    __slots__ = ("_clock", "_millisecond", "_prefix", "_second", "_text")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._millisecond = -1
         self._second = -1
         self._prefix = ""
+        self._text = ""
 
     def __call__(self) -> str:
-        now = self._clock()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{self._prefix}{int((now - second) * 1000):03d}Z"
+        millisecond = int(self._clock() * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, rest = divmod(millisecond, 1000)
+            if second != self._second:
+                self._second = second
+                self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self._text = f"{self._prefix}{rest:03d}Z"
+        return self._text
 
 
 class Lines:
     """Makes the lines of one instance.
 
-    ``fields``: names of FIELDS, in order. ``names``: field → its key. ``request_headers`` and ``response_headers``: what to log
-    besides; those in ``hidden`` (lower case) show only that they were there. ``query``: what to make of a query.
+    ``fields``: names of FIELDS, in order. ``names``: field → its key. ``request_headers``, ``response_headers``: what
+    to log besides; those in ``hidden`` (lower case) show only that they were there. ``query``: what to make of a query.
     """
 
     def __init__(
@@ -107,6 +114,7 @@ class Lines:
     ) -> None:
         self._quote: Quote = json_text if json else logfmt_text
         self._null = "null" if json else "-"
+        self._http_11, self._http_10 = self._quote("1.1"), self._quote("1.0")
         self._now = Timestamps(time.time)
         self._query = query
         self._pick: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None
@@ -116,10 +124,10 @@ class Lines:
             self._pick = itemgetter(*(everything.index(name) for name in (fields[0], *fields)))
         self._request_headers = tuple((name, name.lower() in hidden) for name in request_headers)
         self._response_headers = tuple((name, name.lower() in hidden) for name in response_headers)
-        keys = [names.get(name, name) for name in fields]
-        self._template = (_json_template if json else _text_template)(
-            keys, request_headers, response_headers, "%.0s" if self._pick else ""
-        )
+        column = '"{}":{}' if json else "{}={}"
+        columns = [column.format(names.get(name, name), _FORMATS.get(name, "%s")) for name in fields]
+        template = (_json_template if json else _text_template)(columns, request_headers, response_headers)
+        self._template = f"%.0s{template}" if self._pick else template
 
     def use(self, clock: Callable[[], float]) -> None:
         """Takes the time from ``clock``, in seconds since the epoch."""
@@ -128,7 +136,7 @@ class Lines:
     def line(self, exchange: Exchange) -> str:
         """The line, with its newline. The exchange has its outcome."""
         line = self._line(exchange, self._quote)
-        if "\\udc" in line:
+        if "\\" in line and "\\udc" in line:  # most lines have no backslash: 15 ns, the longer search alone 270
             quote = self._quote
             line = self._line(exchange, lambda value: quote(readable(value)))
         return line
@@ -148,7 +156,7 @@ class Lines:
             endpoint = attempt.endpoint
             upstream_ns += attempt.took_ns
         total_ns = outcome.duration_ns
-        values = (
+        values: tuple[Any, ...] = (
             quote(self._now()),
             quote(exchange.id),
             null if trace is None else self._trace(trace, quote),
@@ -159,7 +167,7 @@ class Lines:
             null if route is None else quote(route.path),
             quote(request.path),
             null if query is None else self._hide(query, quote),
-            quote("1.1" if request.version == 11 else "1.0"),
+            self._http_11 if request.version == 11 else self._http_10,
             outcome.status,
             quote(outcome.source),
             "true" if outcome.complete else "false",
@@ -169,9 +177,9 @@ class Lines:
             null if identity is None else quote(identity.subject),
             outcome.bytes_received,
             outcome.bytes_sent,
-            total_ns // 1000 / 1000,
-            upstream_ns // 1000 / 1000,
-            (total_ns - upstream_ns) // 1000 / 1000,
+            total_ns / 1e6,
+            upstream_ns / 1e6,
+            (total_ns - upstream_ns) / 1e6,
             len(attempts),
             null if error is None else quote(error.code),
             null if agent is None else quote(agent),
@@ -211,24 +219,22 @@ class Lines:
         return tuple(values)
 
 
-def _json_template(keys: Sequence[str], request: Sequence[str], response: Sequence[str], skip: str) -> str:
-    def members(names: Sequence[str]) -> str:
-        return ",".join(f"{_literal(json_text(name))}:%s" for name in names)
-
-    groups = [members(keys)]
+def _json_template(columns: Sequence[str], request: Sequence[str], response: Sequence[str]) -> str:
+    groups = [*columns]
     for key, headers in (("request_headers", request), ("response_headers", response)):
         if headers:
-            groups.append(f'"{key}":{{{members([name.lower() for name in headers])}}}')
-    return f"{skip}{{{','.join(groups)}}}\n"
+            members = ",".join(f"{_literal(json_text(name.lower()))}:%s" for name in headers)
+            groups.append(f'"{key}":{{{members}}}')
+    return f"{{{','.join(groups)}}}\n"
 
 
-def _text_template(keys: Sequence[str], request: Sequence[str], response: Sequence[str], skip: str) -> str:
-    names = [
-        *keys,
-        *(f"request_headers.{name.lower()}" for name in request),
-        *(f"response_headers.{name.lower()}" for name in response),
+def _text_template(columns: Sequence[str], request: Sequence[str], response: Sequence[str]) -> str:
+    groups = [
+        *columns,
+        *(f"request_headers.{_literal(name.lower())}=%s" for name in request),
+        *(f"response_headers.{_literal(name.lower())}=%s" for name in response),
     ]
-    return f"{skip}{' '.join(f'{_literal(name)}=%s' for name in names)}\n"
+    return f"{' '.join(groups)}\n"
 
 
 def _literal(text: str) -> str:

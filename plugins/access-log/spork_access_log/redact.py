@@ -14,8 +14,8 @@ HEADERS: Final = frozenset(
 """Headers whose values are never logged."""
 
 QUERY: Final = frozenset(
-    "access_token api_key api-key apikey assertion auth authorization client_secret code code_verifier id_token jwt key "
-    "password passwd pwd refresh_token secret session session_id sid sig signature state token x-amz-credential "
+    "access_token api_key api-key apikey assertion auth authorization client_secret code code_verifier id_token jwt "
+    "key password passwd pwd refresh_token secret session session_id sid sig signature state token x-amz-credential "
     "x-amz-security-token x-amz-signature".split()
 )
 """Query parameters whose values are never logged."""

@@ -3,9 +3,9 @@
 Rules
 1. ``put`` never waits: past the limit a line is dropped and counted.
 2. The loop's thread alone appends; the writer's thread alone takes from the front, by slices, each one step under the
-   interpreter's lock. The counters ``_given`` and ``_written_bytes`` each have one writer; their difference is what waits.
-3. A line is written whole. A pipe or socket that other workers share gets at most PIPE_BUF bytes at a time, because longer writes
-   of several processes may interleave (POSIX write(2)).
+   interpreter's lock. Of the counters ``_given`` and ``_taken`` each has one writer; their difference is what waits.
+3. A line is written whole. A pipe or socket that other workers share gets at most PIPE_BUF bytes at a time, because
+   longer writes of several processes may interleave (POSIX, write).
 4. A file that was moved away or removed (log rotation) is opened anew before the next write; no signal is needed.
 """
 
@@ -34,7 +34,7 @@ STANDARD: Final = {"stdout": 1, "stderr": 2}
 
 
 class Writer:
-    """``output``: ``stdout``, ``stderr`` or a path. ``limit``: bytes that may wait. ``log``: told about drops and failures."""
+    """``output``: ``stdout``, ``stderr`` or a path. ``limit``: bytes that may wait for it."""
 
     def __init__(self, output: str, limit: int) -> None:
         self.output = output
@@ -49,24 +49,24 @@ class Writer:
         self._limit = limit
         self._lines: list[str] = []
         self._given = 0
-        self._written_bytes = 0
+        self._taken = 0
         self._wake: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._log: Logger | None = None
         self._fd = STANDARD.get(output, -1)
         self._at_once = _AT_ONCE
         self._torn = False
-        self._reported = (0, 0.0)
+        self._reported = (0, -_REPORT_EVERY)
 
     @property
     def waiting(self) -> int:
         """Bytes that wait to be written."""
-        return self._given - self._written_bytes
+        return self._given - self._taken
 
     def put(self, line: str) -> None:
         """Takes a line, of ASCII and with its newline. Called by one thread."""
         size = len(line)
-        if self._given - self._written_bytes + size > self._limit:
+        if self._given - self._taken + size > self._limit:
             self.dropped += 1
             return
         self._given += size
@@ -76,7 +76,7 @@ class Writer:
             self._wake.put(True)
 
     def start(self, log: Logger) -> None:
-        """Opens the output and starts the thread. Raises OSError when the file cannot be opened."""
+        """Opens the output and starts the thread; ``log`` is told about drops and failures. Raises OSError."""
         self._log = log
         self._open()
         self._thread = threading.Thread(target=self._run, name=f"access-log {self.output}", daemon=True)
@@ -102,6 +102,7 @@ class Writer:
                 with suppress(Empty):
                     going = self._wake.get(timeout=GATHER)
             self._drain()
+            self._report(at_once=not going)
 
     def _drain(self) -> None:
         # Until nothing is left: a line that joins others wakes nobody.
@@ -120,8 +121,7 @@ class Writer:
                 self.error = None
             self.written += done
             self.lost += len(batch) - done
-            self._written_bytes += sum(map(len, batch))
-        self._report()
+            self._taken += sum(map(len, batch))
 
     def _write(self, text: str) -> None:
         left = memoryview(text.encode("ascii") if not self._torn else b"\n" + text.encode("ascii"))
@@ -131,20 +131,25 @@ class Writer:
             try:
                 left = left[os.write(self._fd, left) :]
             except BlockingIOError:  # somebody made the shared pipe or terminal non-blocking
-                select.select((), (self._fd,), (), 1.0)
+                self._wait()
             except OSError:
                 self._torn = len(left) < whole
                 raise
+
+    def _wait(self) -> None:
+        poll = select.poll()  # select.select refuses descriptors past 1023
+        poll.register(self._fd, select.POLLOUT)
+        poll.poll(1000)
 
     def _failed(self, exc: OSError) -> None:
         self.error = exc.strerror or str(exc)
         if self.output not in STANDARD:
             self._close()
 
-    def _report(self) -> None:
+    def _report(self, *, at_once: bool) -> None:
         told, when = self._reported
         missing = self.dropped + self.lost
-        if missing == told or self._log is None or monotonic() - when < _REPORT_EVERY:
+        if missing == told or self._log is None or (not at_once and monotonic() - when < _REPORT_EVERY):
             return
         self._reported = (missing, monotonic())
         why = self.error or "lines come faster than the output takes them"
@@ -154,7 +159,8 @@ class Writer:
 
     def _open(self) -> None:
         if self.output not in STANDARD:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            # O_NONBLOCK: a FIFO that nobody reads is an error here and now, not a start that never ends.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             self._fd = os.open(self.output, flags, 0o640)
         self._at_once = _AT_ONCE if stat.S_ISREG(os.fstat(self._fd).st_mode) else _PIPE_BUF
 

@@ -1,0 +1,126 @@
+"""Exchanges that plugins begin: a request to a service, or a whole exchange through the gateway's own routes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from spork_core.body import EMPTY, Body, BytesBody, IteratorBody
+from spork_core.clock import Clock
+from spork_core.errors import SporkError
+from spork_core.exchange import Exchange, Request, Response
+from spork_core.headers import Headers
+from spork_core.plan import Plan
+
+if TYPE_CHECKING:
+    from spork_core.snapshot import Snapshot
+    from spork_core.upstream.connection import UpstreamConnection
+
+
+class InnerClient:
+    """The engine's client where no connection is: the answer goes to the code that asked."""
+
+    def __init__(self, via: str) -> None:
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self.started = False
+        self._via = via
+
+    def upstream_lines(self, exchange: Exchange) -> str:
+        """Only the way here: there is no client to speak of."""
+        return f"Via: 1.1 {self._via}\r\n"
+
+    def informational(self, status: int, headers: Headers) -> None:
+        """Nobody waits for a 1xx."""
+
+    def respond(self, exchange: Exchange, response: Response) -> Coroutine[Any, Any, None] | None:
+        """Not called: ``Dispatcher`` hands the response over itself."""
+        raise SporkError("an inner exchange has no connection")
+
+    async def tunnel(self, exchange: Exchange, response: Response, connection: "UpstreamConnection") -> None:
+        """Not called: inner requests do not upgrade."""
+        raise SporkError("an inner exchange has no connection")
+
+    def abort(self) -> None:
+        """Nothing to end."""
+
+
+class Dispatcher:
+    """Runs inner exchanges on one snapshot."""
+
+    def __init__(self, snapshot: "Snapshot", clock: Clock) -> None:
+        self._snapshot = snapshot
+        self._clock = clock
+
+    async def send(self, service: str, request: Request) -> Response:
+        """One request to a service, without any chain. Raises KeyError for an unknown service, and UpstreamProblem."""
+        found = self._snapshot.services[service]
+        plan = Plan(service=found, limits=found.limits, upgrade=False)
+        exchange = Exchange(request, self._clock)
+        client = InnerClient(self._snapshot.config.forwarded.via)
+        with _running(self._snapshot):
+            return await self._snapshot.engine.attempts(exchange, plan, found, client)
+
+    async def dispatch(self, request: Request) -> Response:
+        """A whole exchange; ``on_complete`` fires when the response's body has been read or discarded."""
+        snapshot = self._snapshot
+        exchange = Exchange(request, self._clock)
+        client = InnerClient(snapshot.config.forwarded.via)
+        plan = snapshot.plan(exchange, request.target, None)
+        with _running(snapshot):
+            response = await snapshot.engine.produce(exchange, plan, client)
+        client.started = True
+
+        async def finish(whole: bool) -> None:
+            done = snapshot.engine.complete(exchange, plan, client, whole=whole)
+            if done is not None:
+                await done
+
+        if response.body is EMPTY or type(response.body) is BytesBody:
+            client.bytes_sent = response.body.length or 0
+            await finish(whole=True)
+        else:
+            inner = response.body
+            response.body = _Observed(inner, client, finish)
+        return response
+
+
+class _Observed(IteratorBody):
+    """A response's body that tells when it is over."""
+
+    __slots__ = ("_client", "_ending", "_finish", "_over")
+
+    def __init__(self, inner: Body, client: InnerClient, finish: Any) -> None:
+        super().__init__(self._chunks_of(inner), length=inner.length, inner=inner)
+        self._client = client
+        self._finish = finish
+        self._over = False
+
+    async def _chunks_of(self, inner: Body) -> AsyncIterator[bytes]:
+        whole = False
+        try:
+            async for chunk in inner:
+                self._client.bytes_sent += len(chunk)
+                yield chunk
+            whole = True
+        finally:
+            if not self._over:
+                self._over = True
+                await self._finish(whole)
+
+    def discard(self) -> None:
+        super().discard()
+        if not self._over:
+            self._over = True
+            self._ending = asyncio.get_running_loop().create_task(self._finish(False))
+
+
+class _running:
+    def __init__(self, snapshot: "Snapshot") -> None:
+        self._snapshot = snapshot
+
+    def __enter__(self) -> None:
+        self._snapshot.running += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._snapshot.running -= 1
+        self._snapshot.check_drained()
