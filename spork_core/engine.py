@@ -28,16 +28,17 @@ from spork_core.errors import (
     UpstreamConnectFailed,
     UpstreamMalformed,
     UpstreamProblem,
+    UpstreamReset,
     UpstreamTimeout,
 )
-from spork_core.exchange import Attempt, Endpoint, Exchange, Outcome, Response
+from spork_core.exchange import Attempt, Endpoint, Exchange, Outcome, Request, Response
 from spork_core.headers import HeaderInjection, Headers
 from spork_core.pipeline import Phase
 from spork_core.plan import Plan
 from spork_core.problems import ProblemPages
 from spork_core.upstream.connection import UpstreamConnection
-from spork_core.upstream.pool import Pool
-from spork_core.upstream.service import Service, repeatable
+from spork_core.upstream.pool import Pool, TimeLimits
+from spork_core.upstream.service import Service, repeatable, request_head
 
 log = logging.getLogger("spork_core.engine")
 
@@ -83,9 +84,18 @@ class Engine:
         """One exchange from its request to its last byte or its abort."""
         complete = False
         try:
-            response = await self.produce(exchange, plan, client)
+            if plan.plain and plan.service is not None:
+                try:
+                    response = await self.attempts(exchange, plan, plan.service, client)
+                except Problem as problem:
+                    response = exchange.response = await self._refuse(exchange, plan, problem)
+                except (Exception, SystemExit) as error:
+                    problem = self._unexpected(exchange, error)
+                    response = exchange.response = await self._refuse(exchange, plan, problem)
+            else:
+                response = await self.produce(exchange, plan, client)
             if response.status == 101 and exchange.attempts:
-                await client.tunnel(exchange, response, _connection(exchange))
+                await client.tunnel(exchange, response, exchange.attempts[-1].sent.connection)
             else:
                 pending = client.respond(exchange, response)
                 if pending is not None:
@@ -116,8 +126,8 @@ class Engine:
         if not whole:
             if response is not None:
                 response.body.discard()
-            if exchange.attempts and isinstance(connection := exchange.attempts[-1].connection, UpstreamConnection):
-                connection.abandon_unless_answered()
+            if exchange.attempts and (sent := exchange.attempts[-1].sent) is not None:
+                sent.end(ClientDisconnected(reason="the exchange was abandoned"))
         body = exchange.request.body
         if body is not EMPTY:
             body.discard()
@@ -255,7 +265,8 @@ class Engine:
         lines = client.upstream_lines(exchange)
         pipeline = plan.pipeline
         clock = self._clock.monotonic_ns
-        overdue = plan.limits is not None and plan.limits.total
+        limits = plan.limits
+        overdue = limits is not None and limits.total
         if overdue:
             timer = asyncio.get_running_loop().call_later(overdue, _total_overdue, exchange)
             exchange.timer = timer
@@ -280,13 +291,24 @@ class Engine:
                         answer = await answer
                     if answer is not None:
                         return _as_response(answer)
-                assert plan.limits is not None
-                response = await service.send(
-                    pool, request, target, lines, attempt, plan.limits, client.informational
+                assert limits is not None
+                connection = pool.take()
+                if connection is None:
+                    connection = await pool.acquire(limits)
+                attempt.reused = connection.used
+                body = request.body
+                head = request_head(request, target, lines, body, pool.authority)
+                head_only = request.method == "HEAD"
+                attempt.sent = sent = connection.send(
+                    head, body, limits, head_only=head_only, informational=client.informational
                 )
+                await sent
+                response = sent.reply
+                if response is None:
+                    response = await self._again(attempt, pool, limits, request, head, client)
                 attempt.status = response.status
                 if response.status == 101 and not (request.upgrade and plan.upgrade):
-                    _connection(exchange).abort()
+                    attempt.sent.connection.abort()
                     raise UpstreamMalformed(reason="101 without an Upgrade in the request")
             except UpstreamProblem as problem:
                 response = None
@@ -316,6 +338,26 @@ class Engine:
                 await asyncio.sleep(delay)
             if overdue and exchange.elapsed_ns > overdue * 1e9:
                 raise UpstreamTimeout("The upstream did not answer in time.", reason="total time-out", sent=False)
+
+    async def _again(
+        self, attempt: Attempt, pool: Pool, limits: TimeLimits, request: Request, head: bytes, client: Client
+    ) -> Response:
+        """A request that failed is sent once more when it went over a reused connection that the upstream had closed in
+        the meantime, on a fresh one, where repeating can do no harm (RFC 9112 section 9.3.1). Else raises its error."""
+        connection = attempt.sent.connection
+        error = connection.error
+        if not isinstance(error, UpstreamReset) or not attempt.reused or connection.answered or not repeatable(request):
+            raise error
+        connection = await pool.acquire(limits, fresh=True)
+        attempt.reused = False
+        attempt.sent = sent = connection.send(
+            head, request.body, limits, head_only=request.method == "HEAD", informational=client.informational
+        )
+        await sent
+        if sent.reply is None:
+            raise connection.error or UpstreamReset()
+        reply: Response = sent.reply
+        return reply
 
     async def _select(
         self, exchange: Exchange, phase: Phase, service: Service, attempt: Attempt, tried: list[Endpoint]
@@ -358,15 +400,9 @@ class Engine:
 
 def _total_overdue(exchange: Exchange) -> None:
     """The total time-out of the exchange: what it waits for, or streams from, fails."""
-    connection = exchange.attempts[-1].connection if exchange.attempts else None
-    if isinstance(connection, UpstreamConnection) and connection.busy:
-        connection.fail(UpstreamTimeout("The upstream did not answer in time.", reason="total time-out"))
-
-
-def _connection(exchange: Exchange) -> UpstreamConnection:
-    connection = exchange.attempts[-1].connection
-    assert isinstance(connection, UpstreamConnection)
-    return connection
+    sent = exchange.attempts[-1].sent if exchange.attempts else None
+    if sent is not None:
+        sent.end(UpstreamTimeout("The upstream did not answer in time.", reason="total time-out"))
 
 
 def _as_response(answer: object) -> Response:

@@ -200,7 +200,7 @@ def phrase(status: int) -> str:
 class Attempt:
     """One try against one endpoint. Times are ``Clock.monotonic_ns``; 0 means not reached."""
 
-    __slots__ = ("connection", "endpoint", "error", "number", "reused", "started_ns", "status", "took_ns")
+    __slots__ = ("endpoint", "error", "number", "reused", "sent", "started_ns", "status", "took_ns")
 
     def __init__(self, number: int, started_ns: int) -> None:
         self.number = number
@@ -209,8 +209,8 @@ class Attempt:
         self.status: int | None = None
         """Status of the upstream's answer; None when there was none."""
         self.error: Problem | None = None
-        self.connection: object = None
-        """The kernel's own: what carries the request."""
+        self.sent: Any = None
+        """The kernel's own: the request on its way; None before it is sent."""
         self.reused: bool = False
         """True when the request went over a pooled connection."""
         self.started_ns = started_ns

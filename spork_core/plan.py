@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import define
+from attrs import define, field
 
 from spork_core.errors import Problem
 from spork_core.exchange import Exchange, RouteInfo
@@ -37,8 +37,20 @@ class Plan:
     """Answers in place of a service."""
     refuse: Callable[[Exchange], Problem] | None = None
 
+    plain: bool = field(init=False)
+    """True when nothing but attempts stands between the request and its answer."""
     config: "RouteConfig | None" = None
     """What the plan was made from; None when from no route."""
+
+    def __attrs_post_init__(self) -> None:
+        hooks = self.pipeline
+        self.plain = self.service is not None and not (
+            hooks.chain
+            or self.identity_required
+            or self.body_limit is not None
+            or self.handler is not None
+            or self.refuse is not None
+        )
 
     def target(self, exchange: Exchange) -> str:
         """The request target to send upstream; applies the route's changes to the request's headers too."""

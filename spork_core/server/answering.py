@@ -15,7 +15,7 @@ from spork_core.exchange import Exchange, Response, phrase
 from spork_core.fiber import Fiber, Wait
 from spork_core.framing import Framing
 from spork_core.headers import HeaderInjection, Headers, head_bytes
-from spork_core.server.heads import RequestHead
+from spork_core.server.heads import ClientRequest
 from spork_core.server.output import NO_CONTENT, response_head
 from spork_core.tunnel import Tunnel
 
@@ -34,9 +34,9 @@ class Answering(asyncio.Protocol):
         "_closing",
         "_drained",
         "_framing",
-        "_head",
         "_lines",
-        "_lines_host",
+        "_lines_for",
+        "_request",
         "_running",
         "_write_paused",
         "bytes_received",
@@ -60,7 +60,7 @@ class Answering(asyncio.Protocol):
         self.started = False
         self.bytes_sent = 0
         self.bytes_received = 0
-        self._head: RequestHead | None = None
+        self._request: ClientRequest | None = None
         self._framing: Framing | None = None
         """What cuts the request's body; None when it is all here."""
         self._running: Fiber | asyncio.Task[None] | bool = False
@@ -68,7 +68,7 @@ class Answering(asyncio.Protocol):
         """True when no other request is taken."""
         self._before = ""
         self._lines = ""
-        self._lines_host: str | None = None
+        self._lines_for = ("", 0)
         self._write_paused = False
         self._drained: Wait | None = None
 
@@ -76,38 +76,38 @@ class Answering(asyncio.Protocol):
 
     def upstream_lines(self, exchange: Exchange) -> str:
         """The header lines that tell the upstream about the client and the way here."""
-        head, request = self._head, exchange.request
-        assert head is not None
-        if head.forwarded:
-            lines = self._forwarded_lines(exchange, head)
-        elif head.host == self._lines_host:
+        request = self._request
+        assert request is not None
+        if request.forwarded:
+            lines = self._forwarded_lines(request)
+        elif self._lines_for == (request.host, request.version):
             lines = self._lines  # one client asks one host for most things: 0.6 µs saved
         else:
-            lines = self._lines = self._forwarded_lines(exchange, head)
-            self._lines_host = head.host
-        if head.trailers:
+            lines = self._lines = self._forwarded_lines(request)
+            self._lines_for = (request.host, request.version)
+        if request.trailers:
             return f"{lines}TE: trailers\r\nConnection: TE\r\n"
         if request.upgrade is not None:
             return f"{lines}Connection: Upgrade\r\nUpgrade: {request.upgrade}\r\n"
         return lines
 
-    def _forwarded_lines(self, exchange: Exchange, head: RequestHead) -> str:
-        request, listening = exchange.request, self.listening
+    def _forwarded_lines(self, request: ClientRequest) -> str:
+        listening = self.listening
         lines = listening.forwarding.lines(self.peer, request.client, request.scheme, request.host, self._before)
-        return f"{lines}Via: 1.{head.version - 10} {listening.via}\r\n"
+        return f"{lines}Via: 1.{request.version - 10} {listening.via}\r\n"
 
     # -- answers ------------------------------------------------------------------------------------
 
     def informational(self, status: int, headers: Headers) -> None:
         """Passes a 1xx on; an HTTP/1.0 client would take it for the answer."""
-        head = self._head
-        if head is not None and head.version == 11 and not self.started:
+        request = self._request
+        if request is not None and request.version == 11 and not self.started:
             self.transport.write(head_bytes(f"HTTP/1.1 {status} {phrase(status)}", headers))
 
     def respond(self, exchange: Exchange, response: Response) -> Coroutine[Any, Any, None] | None:
         """Writes the answer: at once and whole when its body is here (then None), else as the coroutine it gives."""
-        listening, head = self.listening, self._head
-        version = 11 if head is None else head.version
+        listening, request = self.listening, self._request
+        version = 11 if request is None else request.version
         if self._framing is not None or listening.draining:
             self._closing = True
         body = response.body
@@ -130,7 +130,7 @@ class Answering(asyncio.Protocol):
             self.transport.write(data + body.data)
         else:
             chunked = body.length is None and version == 11
-            stream = self._stream(data, body, chunked=chunked, trailers=head is not None and head.trailers)
+            stream = self._stream(data, body, chunked=chunked, trailers=request is not None and request.trailers)
             if type(body) is IteratorBody and not isinstance(self._running, asyncio.Task):
                 return _under_task(stream)  # a plugin's iterator may need a current task (asyncio.timeout, aiohttp)
             return stream

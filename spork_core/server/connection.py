@@ -20,7 +20,7 @@ from spork_core.exchange import Exchange, Request
 from spork_core.fiber import Fiber
 from spork_core.framing import FramingError
 from spork_core.server.answering import Answering
-from spork_core.server.heads import RequestHead, partial_problem
+from spork_core.server.heads import ClientRequest, partial_problem
 from spork_core.tunnel import as_transport
 
 if TYPE_CHECKING:
@@ -153,12 +153,12 @@ class ClientConnection(Answering):
         self._head_begun = False
         end += 4
         try:
-            head = listening.parser.parse(buffer[:end], trusted=self.trusted)
+            request = listening.parser.parse(buffer[:end], trusted=self.trusted)
         except Problem as problem:
             self._refuse(problem)
             return False
         self._buffer = buffer[end:]
-        self._begin(head)
+        self._begin(request)
         return True
 
     def _partial_head(self) -> bool:
@@ -178,49 +178,32 @@ class ClientConnection(Answering):
 
     # -- an exchange --------------------------------------------------------------------------------
 
-    def _begin(self, head: RequestHead) -> None:
+    def _begin(self, request: ClientRequest) -> None:
         listening = self.listening
-        self._head = head
+        self._request = request
         self.started = False
         self.bytes_sent = self.bytes_received = 0
-        if not head.keep_alive:
+        if not request.keep_alive:
             self._closing = True
-        path, mark, query = head.target.partition("?")
-        peer, headers = self.peer, head.headers
-        request = Request(
-            head.method,
-            path,
-            query if mark else None,
-            headers=headers,
-            scheme="http" if self.tls is None else "https",
-            host=head.host,
-            client=peer,
-            peer=peer,
-            version=head.version,
-            tls=self.tls,
-            trusted=self.trusted,
-        )
-        if head.upgrade is not None:
-            request.upgrade = head.upgrade
-        if head.forwarded:
+        request.arrived(self.peer, self.tls, trusted=self.trusted)
+        if request.forwarded:
             self._believe(request)
-        if head.framing is not None:
-            self._begin_body(request, head)
-        request.unchanged = getversion(headers)
+        if request.framing is not None:
+            self._begin_body(request)
         exchange = Exchange(request, listening.clock)
         snapshot = listening.snapshot
-        self._run(exchange, snapshot.plan(exchange, head.target, head.max_forwards), snapshot)
+        self._run(exchange, snapshot.plan(exchange, request.raw_target, request.max_forwards), snapshot)
 
-    def _begin_body(self, request: Request, head: RequestHead) -> None:
-        if head.length == 0:
+    def _begin_body(self, request: ClientRequest) -> None:
+        if request.length == 0:
             request.body = BytesBody()
             return
-        request.body = self._body = StreamBody(self, head.length)
-        self._framing = head.framing
+        request.body = self._body = StreamBody(self, request.length)
+        self._framing = request.framing
         if self._buffer:
             data, self._buffer = self._buffer, b""
             self._cut(data)
-        if self._framing is not None and not head.expects_continue:
+        if self._framing is not None and not request.expects_continue:
             self.listening.body_due.start(self)
 
     def _believe(self, request: Request) -> None:
@@ -231,6 +214,7 @@ class ClientConnection(Answering):
         request.client, request.scheme, request.host = seen.address, seen.scheme, seen.host
         for name in ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"):
             headers.popall(name, None)
+        request.unchanged = getversion(headers)
 
     def _run(self, exchange: Exchange, plan: "Plan", snapshot: "Snapshot") -> None:
         self._snapshot, self._plan = snapshot, plan
@@ -302,7 +286,7 @@ class ClientConnection(Answering):
         listening = self.listening
         listening.head_due.stop(self)
         listening.idle_due.stop(self)
-        self._head = None
+        self._request = None
         self.started = False
         self.bytes_sent = self.bytes_received = 0
         request = Request(
@@ -314,9 +298,9 @@ class ClientConnection(Answering):
     # -- the request body's source ------------------------------------------------------------------
 
     def pull(self) -> None:
-        head = self._head
-        if head is not None and head.expects_continue:
-            head.expects_continue = False
+        request = self._request
+        if request is not None and request.expects_continue:
+            request.expects_continue = False
             if not self.started:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.listening.body_due.start(self)

@@ -7,7 +7,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
 from multidict import getversion
 
-from spork_core.body import EMPTY, Body
+from spork_core.body import EMPTY, Body, StreamBody
 from spork_core.errors import UpstreamMalformed
 from spork_core.exchange import Response
 from spork_core.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
@@ -23,6 +23,12 @@ class Reply(Response):
     """A parsed and checked response head: the Response that hooks will see, and how its body is framed."""
 
     __slots__ = ("framing", "keep_alive", "length", "upgrade")
+
+    @property
+    def complete(self) -> bool:
+        """True when the whole body has come in."""
+        body = self.body
+        return body.complete if type(body) is StreamBody else True
 
     def __init__(self, message: RawResponseMessage, *, no_body: bool) -> None:
         """``no_body``: the request was HEAD. Raises UpstreamMalformed."""
@@ -108,15 +114,17 @@ class ReplyParser:
 
     def parse(self, head: bytes, *, no_body: bool) -> Reply:
         """``head``: up to and with its empty line. Raises UpstreamMalformed."""
-        # aiohttp runs llhttp leniently for responses: it would repair bare LF and join folded lines.
-        if head.count(b"\n") != head.count(b"\r\n") or b"\r\n " in head or b"\r\n\t" in head:
-            raise UpstreamMalformed(reason="a bare LF or a folded line in the response head")
         try:
             messages, upgraded, _ = self._parser.feed_data(head)
             message = messages[0][0]
         except (BadHttpMessage, IndexError, ValueError) as error:
             self._renew()
             raise UpstreamMalformed(reason=f"malformed response head ({type(error).__name__})") from error
+        # aiohttp runs llhttp leniently for responses: it repairs bare LF and joins folded lines. Both show in the count.
+        lines = len(message.raw_headers) + 2
+        if head.count(b"\r\n") != lines or head.count(b"\n") != lines:
+            self._renew()
+            raise UpstreamMalformed(reason="a bare LF or a folded line in the response head")
         if upgraded or message.upgrade or message.should_close:
             self._renew()  # llhttp takes nothing more after a message that ends the connection
         return Reply(message, no_body=no_body)

@@ -100,7 +100,7 @@ class Pool:
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if not connection.closed:
+            if connection.error is None and not connection.transport.is_closing():
                 return connection
         return None
 
@@ -210,7 +210,7 @@ class Pool:
         config = self.config
         if (
             self._closed
-            or connection.closed
+            or connection.transport.is_closing()
             or config.idle <= 0
             or (config.max_age is not None and now - connection.born > config.max_age)
         ):

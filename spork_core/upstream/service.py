@@ -10,10 +10,8 @@ from multidict import getversion
 
 from spork_core.body import EMPTY, Body
 from spork_core.config.model import ServiceConfig, TimeoutOverrides, UpstreamTimeouts, UpstreamTLS
-from spork_core.errors import UpstreamReset
-from spork_core.exchange import Attempt, Endpoint, Request, Response
+from spork_core.exchange import Endpoint, Request
 from spork_core.headers import KERNELS_OWN, head_bytes, special
-from spork_core.upstream.connection import OnInformational
 from spork_core.upstream.pool import Pool, TimeLimits
 from spork_core.upstream.resolver import Resolver
 
@@ -105,40 +103,6 @@ class Service:
     def pool_of(self, endpoint: Endpoint) -> Pool | None:
         """The pool of an endpoint that a plugin chose; None when it is not one of this service's."""
         return self._by_endpoint.get(endpoint)
-
-    async def send(
-        self,
-        pool: Pool,
-        request: Request,
-        target: str,
-        extra: str,
-        attempt: Attempt,
-        limits: TimeLimits,
-        informational: OnInformational | None = None,
-    ) -> Response:
-        """Sends ``request`` to ``pool``'s endpoint and gives the response; ``attempt.connection`` carries its body.
-
-        ``target``: the request target; ``extra``: header lines of the gateway's own. A reused connection that turns out to
-        have been closed in the meantime is replaced once by a fresh one, where repeating can do no harm. Raises
-        UpstreamProblem, and whatever reading the request's body raises.
-        """
-        connection = pool.take()
-        if connection is None:
-            connection = await pool.acquire(limits)
-        body = request.body
-        head = request_head(request, target, extra, body, pool.authority)
-        head_only = request.method == "HEAD"
-        attempt.reused = connection.used
-        attempt.connection = connection
-        try:
-            return await connection.send(head, body, limits, head_only=head_only, informational=informational)
-        except UpstreamReset:
-            if not attempt.reused or connection.answered or not repeatable(request):
-                raise
-        connection = await pool.acquire(limits, fresh=True)
-        attempt.reused = False
-        attempt.connection = connection
-        return await connection.send(head, body, limits, head_only=head_only, informational=informational)
 
     def close(self) -> None:
         """Closes idle connections now, busy ones when they are done."""
