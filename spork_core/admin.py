@@ -1,6 +1,7 @@
 """The admin listener: liveness, readiness, a description of what runs, reload, and the paths that plugins add."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,8 @@ class AdminSite:
         return Response.json(
             {
                 "version": __version__,
+                "pid": os.getpid(),
+                "worker": gateway.slot,
                 "ready": gateway.ready,
                 "reloads": gateway.reloads,
                 "last_reload_failed": gateway.last_reload_failed,

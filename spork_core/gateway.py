@@ -6,6 +6,7 @@ import socket
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from ssl import SSLError
 
 from spork_core.admin import AdminSite
 from spork_core.clock import Chance, Clock
@@ -13,6 +14,7 @@ from spork_core.config.model import Address, GatewayConfig
 from spork_core.dispatch import Dispatcher
 from spork_core.errors import ConfigError, ConfigProblem
 from spork_core.exchange import Request, Response
+from spork_core.outbox import Outbox
 from spork_core.plugin import GatewayView, Resources
 from spork_core.registry import Registry
 from spork_core.server.listener import BACKLOG, Listening
@@ -58,7 +60,7 @@ class View(GatewayView):
 
 
 def bind(address: Address) -> socket.socket:
-    """A socket bound to ``address`` and listening. A unix socket left behind by a dead process is replaced. Raises OSError."""
+    """A socket bound to ``address`` and listening; replaces a unix socket that a dead process left. Raises OSError."""
     if address.path:
         path = Path(address.path)
         if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _alive(address.path):
@@ -112,14 +114,18 @@ class Gateway:
         """Reloads that took effect."""
         self.last_reload_failed = False
         self.on_reload: Callable[[], object] | None = None
-        """Asked for a reload by ``POST /reload`` on the admin listener; None: the gateway was started without a file."""
-        self.snapshot: Snapshot = build(config, self.registry, self.clock, self._view)
+        """Asked for a reload by ``POST /reload`` on the admin listener; None: started without a file."""
+        self.slot: int | None = None
+        """Which worker of a supervisor this process is; None when it has none."""
+        self._outbox = Outbox()
+        self.snapshot: Snapshot = build(config, self.registry, self.clock, self._view, outbox=self._outbox)
         self._contexts = _contexts(config)
         self.front: Listening | None = None
         self.admin: Listening | None = None
         self._servers: list[asyncio.Server] = []
         self._admin_servers: list[asyncio.Server] = []
-        self._sockets: list[socket.socket] = []
+        self._paths: list[str] = []
+        """The unix sockets that were bound here."""
         self._retiring: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
 
@@ -155,29 +161,47 @@ class Gateway:
         """
         config = self.snapshot.config
         admin = config.admin
-        bound = list(sockets) if sockets is not None else [bind(listener.address) for listener in config.listen]
-        if admin_socket is None and admin is not None and sockets is None:
-            admin_socket = bind(admin.listen.address)
+        bound = [] if sockets is None else list(sockets)
         try:
+            if sockets is None:
+                for listener in config.listen:
+                    bound.append(self._bind(listener.address))
+                if admin_socket is None and admin is not None:
+                    admin_socket = self._bind(admin.listen.address)
             await self.snapshot.start(self._view(self.snapshot.resources))
         except BaseException:
             for sock in (*bound, *((admin_socket,) if admin_socket is not None else ())):
                 sock.close()
+            self._unlink()
             raise
-        self.front = Listening(config, self.snapshot, self.clock)
+        self.front = Listening(config, self.snapshot, self.clock, self._outbox)
         handshake = config.timeouts.tls_handshake
-        for sock, context in zip(bound, self._contexts, strict=True):
-            tls = None if context is None else context.context
-            self._servers.append(await self.front.serve(sock, tls, handshake))
-        if admin_socket is not None and admin is not None:
-            self._site = AdminSite(self)
-            self.admin = Listening(config, self._site, self.clock)
-            tls_config = admin.listen.tls
-            context = None if tls_config is None else ListenerContext(tls_config)
-            self._admin_servers.append(
-                await self.admin.serve(admin_socket, None if context is None else context.context, handshake)
-            )
+        try:
+            for sock, context in zip(bound, self._contexts, strict=True):
+                tls = None if context is None else context.context
+                self._servers.append(await self.front.serve(sock, tls, handshake))
+            if admin_socket is not None and admin is not None:
+                self._site = AdminSite(self)
+                self.admin = Listening(config, self._site, self.clock, self._outbox)
+                tls_config = admin.listen.tls
+                context = None if tls_config is None else ListenerContext(tls_config)
+                self._admin_servers.append(
+                    await self.admin.serve(admin_socket, None if context is None else context.context, handshake)
+                )
+        except BaseException:
+            await self.stop(0)
+            raise
         self.ready = True
+
+    def _bind(self, address: Address) -> socket.socket:
+        sock = bind(address)
+        if address.path:
+            self._paths.append(address.path)
+        return sock
+
+    def _unlink(self) -> None:
+        while self._paths:
+            Path(self._paths.pop()).unlink(missing_ok=True)
 
     async def reload(self, config: GatewayConfig) -> None:
         """Serves by ``config`` from the next exchange on; those that run end as they began.
@@ -196,9 +220,9 @@ class Gateway:
     async def _change(self, config: GatewayConfig) -> None:
         old, front = self.snapshot, self.front
         assert front is not None
-        _same_sockets(old.config, config)
+        check_sockets(old.config, config)
         contexts = _contexts(config)
-        new = build(config, self.registry, self.clock, self._view, old)
+        new = build(config, self.registry, self.clock, self._view, old, self._outbox)
         await new.start(self._view(new.resources))
         for mine, renewed in zip(self._contexts, contexts, strict=True):
             if mine is not None and renewed is not None:
@@ -225,8 +249,8 @@ class Gateway:
         await old.close(self._view(old.resources))
 
     async def stop(self, grace: float | None = None) -> None:
-        """Readiness off, no new connections, what runs ends within ``grace`` seconds (None: ``timeouts.drain``), then the
-        rest is cut and the instances shut down."""
+        """Readiness off, no new connections, what runs ends within ``grace`` seconds (None: ``timeouts.drain``), then
+        the rest is cut and the instances shut down."""
         self.ready = False
         if grace is None:
             grace = self.snapshot.config.timeouts.drain
@@ -252,13 +276,20 @@ class Gateway:
         if self.admin is not None:
             self.admin.drain()
             await self.admin.abort()
-        for address in (*self.addresses, *self.admin_addresses):
-            if address.path:
-                Path(address.path).unlink(missing_ok=True)
+        self._unlink()
 
 
 def _contexts(config: GatewayConfig) -> list[ListenerContext | None]:
-    return [None if listener.tls is None else ListenerContext(listener.tls) for listener in config.listen]
+    contexts: list[ListenerContext | None] = []
+    problems = []
+    for at, listener in enumerate(config.listen):
+        try:
+            contexts.append(None if listener.tls is None else ListenerContext(listener.tls))
+        except (OSError, SSLError) as error:
+            problems.append(ConfigProblem(f"TLS files cannot be used: {error}", path=f"$.listen[{at}].tls"))
+    if problems:
+        raise ConfigError(problems)
+    return contexts
 
 
 def _bound(sock: socket.socket) -> Address:
@@ -266,8 +297,8 @@ def _bound(sock: socket.socket) -> Address:
     return Address(path=name) if isinstance(name, str) else Address(name[0], name[1])
 
 
-def _same_sockets(old: GatewayConfig, new: GatewayConfig) -> None:
-    """Sockets belong to the process, not to a snapshot: what binds them cannot change under it."""
+def check_sockets(old: GatewayConfig, new: GatewayConfig) -> None:
+    """Raises ConfigError when ``new`` binds other sockets than ``old``: they are the process's, not a snapshot's."""
     problems = []
     restart = "restart to change it (spork run), or put the old value back"
     if [(x.address, x.tls is None) for x in old.listen] != [(x.address, x.tls is None) for x in new.listen]:

@@ -12,6 +12,7 @@ from spork_core.config.model import GatewayConfig, RouteConfig
 from spork_core.engine import Engine
 from spork_core.errors import ConfigError, ConfigProblem, MethodNotAllowed, Problem
 from spork_core.exchange import Exchange, Response, RouteInfo
+from spork_core.outbox import Outbox
 from spork_core.pipeline import Pipeline
 from spork_core.plan import Plan
 from spork_core.plugin import GatewayView, LocalRoute, Resources
@@ -184,6 +185,7 @@ def build(
     clock: Clock,
     view: Callable[[Resources], GatewayView],
     previous: Snapshot | None = None,
+    outbox: Outbox | None = None,
 ) -> Snapshot:
     """Builds the snapshot of ``config``; instances and services whose config did not change are taken from ``previous``.
 
@@ -192,7 +194,7 @@ def build(
     problems: list[ConfigProblem] = []
     resources = Resources() if previous is None else previous.resources.copy()
     instances = _instances(config, registry, previous, problems)
-    services = _services(config, previous, problems)
+    services = _services(config, previous, outbox, problems)
     pipelines: dict[tuple[str, ...], Pipeline] = {}
 
     def pipeline(names: Sequence[str], where: str) -> Pipeline:
@@ -265,7 +267,9 @@ def _instances(
     return instances
 
 
-def _services(config: GatewayConfig, previous: Snapshot | None, problems: list[ConfigProblem]) -> dict[str, Service]:
+def _services(
+    config: GatewayConfig, previous: Snapshot | None, outbox: Outbox | None, problems: list[ConfigProblem]
+) -> dict[str, Service]:
     services: dict[str, Service] = {}
     for name, wanted in config.services.items():
         old = previous.services.get(name) if previous is not None else None
@@ -273,7 +277,7 @@ def _services(config: GatewayConfig, previous: Snapshot | None, problems: list[C
             services[name] = old
             continue
         try:
-            services[name] = Service(name, wanted)
+            services[name] = Service(name, wanted, outbox)
         except (OSError, SSLError) as error:
             problems.append(ConfigProblem(f"TLS files cannot be used: {error}", path=f"$.services.{name}.tls"))
     return services

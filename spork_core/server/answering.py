@@ -102,7 +102,9 @@ class Answering(asyncio.Protocol):
         """Passes a 1xx on; an HTTP/1.0 client would take it for the answer."""
         request = self._request
         if request is not None and request.version == 11 and not self.started:
-            self.transport.write(head_bytes(f"HTTP/1.1 {status} {phrase(status)}", headers))
+            self.listening.outbox.write(
+                self.transport.write, head_bytes(f"HTTP/1.1 {status} {phrase(status)}", headers)
+            )
 
     def respond(self, exchange: Exchange, response: Response) -> Coroutine[Any, Any, None] | None:
         """Writes the answer: at once and whole when its body is here (then None), else as the coroutine it gives."""
@@ -123,11 +125,11 @@ class Answering(asyncio.Protocol):
             body = response.body
         self.started = True
         if body is EMPTY or method == "HEAD" or response.status in NO_CONTENT:
-            self.transport.write(data)
+            listening.outbox.write(self.transport.write, data)
             body.discard()
         elif type(body) is BytesBody:
             self.bytes_sent = len(body.data)
-            self.transport.write(data + body.data)
+            listening.outbox.write(self.transport.write, data + body.data)
         else:
             chunked = body.length is None and version == 11
             stream = self._stream(data, body, chunked=chunked, trailers=request is not None and request.trailers)
@@ -159,6 +161,7 @@ class Answering(asyncio.Protocol):
         """Writes a body as it comes. The head waits for bytes that are here already, never for others."""
         transport = self.transport
         left = body.length
+        self.listening.outbox.flush()
         if type(body) is not StreamBody or not (body.size or body.complete):
             transport.write(head)
             head = b""
@@ -198,6 +201,7 @@ class Answering(asyncio.Protocol):
         upstream, rest = connection.hand_over()
         protocol = connection.upgraded_to or exchange.request.upgrade
         lines = f"Connection: Upgrade\r\nUpgrade: {protocol}\r\n"
+        self.listening.outbox.flush()
         self.transport.write(head_bytes(f"HTTP/1.1 101 {response.reason}", response.headers, lines))
         self.started = True
         self._closing = True

@@ -302,6 +302,7 @@ class ClientConnection(Answering):
         if request is not None and request.expects_continue:
             request.expects_continue = False
             if not self.started:
+                self.listening.outbox.flush()
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.listening.body_due.start(self)
         if self._framing is not None:
@@ -355,6 +356,7 @@ class ClientConnection(Answering):
         take the answer away from a client that is still sending."""
         self._closing = True
         transport = self.transport
+        self.listening.outbox.flush()
         if self.tls is not None or self._half_closed or not transport.can_write_eof():
             transport.close()
             return

@@ -10,6 +10,7 @@ from spork_core.clock import Clock, HttpDate
 from spork_core.config.model import GatewayConfig
 from spork_core.deadlines import Deadlines
 from spork_core.forwarded import Forwarding
+from spork_core.outbox import Outbox
 from spork_core.server.connection import ClientConnection
 from spork_core.server.heads import HeadParser
 
@@ -31,7 +32,8 @@ _GOODBYES: Final = 100
 class Listening:
     """The shared side of a front (public or admin): limits, time limits, the current snapshot, the open connections."""
 
-    def __init__(self, config: GatewayConfig, snapshot: "Snapshot", clock: Clock) -> None:
+    def __init__(self, config: GatewayConfig, snapshot: "Snapshot", clock: Clock, outbox: Outbox | None = None) -> None:
+        self.outbox = outbox or Outbox()
         self.snapshot = snapshot
         """Where the next exchange runs; replaced by a reload."""
         self.clock = clock
@@ -101,6 +103,7 @@ class Listening:
     def drain(self) -> None:
         """Takes no more requests: idle connections end now, the others after the answer they are at."""
         self.draining = True
+        self.outbox.flush()
         if not self.connections:
             self.idle.set()
         for connection in tuple(self.connections):

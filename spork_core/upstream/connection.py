@@ -140,7 +140,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.sent = sent = Sent(self)
         self._waiting = True
         if body is EMPTY:
-            self.transport.write(head)
+            self.pool.outbox.write(self.transport.write, head)
             limits.awaiting_head.start(self)
         else:
             self._send_body(head, body)
@@ -152,10 +152,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _send_body(self, head: bytes, body: Body) -> None:
         if type(body) is BytesBody and len(body.data) <= _INLINE:
-            self.transport.write(head + body.data)
+            self.pool.outbox.write(self.transport.write, head + body.data)
             return
         if type(body) is StreamBody and body.complete and body.length is not None and not body.failed:
-            self.transport.write(head + body.take())  # small and all here already: one write
+            self.pool.outbox.write(self.transport.write, head + body.take())  # small and all here already: one write
             return
         self.transport.write(head)
         upload = self._run_upload(body)

@@ -10,6 +10,7 @@ from spork_core.deadlines import Deadlines
 from spork_core.errors import UpstreamConnectFailed, UpstreamTimeout, UpstreamUnavailable
 from spork_core.exchange import Endpoint
 from spork_core.fiber import Wait
+from spork_core.outbox import Outbox
 from spork_core.upstream.connection import UpstreamConnection
 from spork_core.upstream.heads import ReplyParser
 from spork_core.upstream.resolver import Resolver
@@ -48,6 +49,7 @@ class Pool:
         config: PoolConfig,
         limits: TimeLimits,
         resolver: Resolver,
+        outbox: Outbox,
         *,
         host: str = "",
         port: int = 0,
@@ -58,6 +60,7 @@ class Pool:
         self.endpoint = endpoint
         self.config = config
         self.limits = limits
+        self.outbox = outbox
         self.parser = ReplyParser()
         self._resolver = resolver
         self._host = host

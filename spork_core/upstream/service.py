@@ -12,6 +12,7 @@ from spork_core.body import EMPTY, Body
 from spork_core.config.model import ServiceConfig, TimeoutOverrides, UpstreamTimeouts, UpstreamTLS
 from spork_core.exchange import Endpoint, Request
 from spork_core.headers import KERNELS_OWN, head_bytes, special
+from spork_core.outbox import Outbox
 from spork_core.upstream.pool import Pool, TimeLimits
 from spork_core.upstream.resolver import Resolver
 
@@ -29,10 +30,11 @@ def repeatable(request: Request) -> bool:
 class Service:
     """The running form of one entry of ``services``."""
 
-    def __init__(self, name: str, config: ServiceConfig) -> None:
+    def __init__(self, name: str, config: ServiceConfig, outbox: Outbox | None = None) -> None:
         """Reads the TLS files. Raises OSError and ssl.SSLError when they cannot be used."""
         self.name = name
         self.config = config
+        self._outbox = outbox or Outbox()
         self.limits = TimeLimits(config.timeouts)
         self.users = 0
         """Snapshots that hold it; at 0 its pools are closed."""
@@ -52,7 +54,7 @@ class Service:
     def _pool(self, endpoint: Endpoint, tls: ssl.SSLContext | None) -> Pool:
         if endpoint.url.startswith("unix:"):
             return Pool(
-                endpoint, self.config.pool, self.limits, self._resolver, path=endpoint.url.removeprefix("unix:")
+                endpoint, self.config.pool, self.limits, self._resolver, self._outbox, path=endpoint.url.removeprefix("unix:")
             )
         url = urlsplit(endpoint.url)
         secure = url.scheme == "https"
@@ -61,6 +63,7 @@ class Service:
             self.config.pool,
             self.limits,
             self._resolver,
+            self._outbox,
             host=url.hostname or "",
             port=url.port or (443 if secure else 80),
             tls=tls if secure else None,

@@ -1,0 +1,164 @@
+"""One process that serves: its loop, its signals, its reloads, its end."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from spork_core.config.model import GatewayConfig
+from spork_core.errors import ConfigError
+from spork_core.gateway import Gateway
+
+log = logging.getLogger("spork_core.workers")
+
+Source = Callable[[], GatewayConfig]
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""The signals that ``Serving`` handles."""
+
+
+class Serving:
+    """Serves by ``gateway`` until told to stop. Subclasses say what is told to whom."""
+
+    def __init__(self, gateway: Gateway, source: Source) -> None:
+        self.gateway = gateway
+        self._source = source
+        self._stop = asyncio.Event()
+        self._stop_now = asyncio.Event()
+        self._reload = asyncio.Event()
+
+    # -- what others are told -----------------------------------------------------------------------
+
+    def ready(self) -> None:
+        """Exchanges are served from here on."""
+
+    def reloading(self) -> None:
+        """A reload has begun."""
+
+    def reloaded(self, done: bool) -> None:
+        """A reload has ended; ``done``: it took effect."""
+
+    def stopping(self) -> None:
+        """The end has begun."""
+
+    # -- what it is told ----------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ends with grace; asked again: at once."""
+        if self._stop.is_set():
+            self._stop_now.set()
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Loads the config and serves by it. Asked again while one runs: once more after it."""
+        self._reload.set()
+
+    def ask_reload(self) -> None:
+        """An operator wants a reload."""
+        self.reload()
+
+    def handlers(self) -> dict[signal.Signals, Callable[[], object]]:
+        """What a signal does."""
+        return {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self.ask_reload}
+
+    # -- the life -----------------------------------------------------------------------------------
+
+    async def run(
+        self, sockets: Sequence[socket.socket], admin_socket: socket.socket | None, grace: float | None = None
+    ) -> None:
+        """Serves on bound sockets until stopped. Raises ConfigError when an instance cannot start."""
+        loop = asyncio.get_running_loop()
+        for number, handler in self.handlers().items():
+            loop.add_signal_handler(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a worker is forked with these held back
+        gateway = self.gateway
+        gateway.on_reload = self.ask_reload
+        starting = asyncio.create_task(gateway.start(sockets, admin_socket))
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((starting, stop), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait((starting,))
+            return
+        await starting
+        self.ready()
+        reloads = asyncio.create_task(self._reloads())
+        await stop
+        self.stopping()
+        reloads.cancel()
+        await asyncio.wait((reloads,))
+        await self._end(grace)
+
+    async def _end(self, grace: float | None) -> None:
+        ending = asyncio.create_task(self.gateway.stop(grace))
+        now = asyncio.create_task(self._stop_now.wait())
+        await asyncio.wait((ending, now), return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            log.warning("told to stop again: cutting what still runs")
+            ending.cancel()
+            await asyncio.wait((ending,))
+            await self.gateway.stop(0)
+            return
+        now.cancel()
+        await ending
+
+    async def _reloads(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self.reloading()
+            self.reloaded(await self._reload_once())
+
+    async def _reload_once(self) -> bool:
+        gateway = self.gateway
+        try:
+            await gateway.reload(await asyncio.to_thread(self._source))
+        except ConfigError as error:
+            gateway.last_reload_failed = True
+            log_refused(error)
+        except Exception:
+            gateway.last_reload_failed = True
+            log.exception("reload failed; the config that was stays in force")
+        else:
+            log.info("reloaded: %r", gateway.config)
+            return True
+        return False
+
+
+def log_refused(error: ConfigError) -> None:
+    """Says why a config is not taken, problem by problem."""
+    log.error("reload refused, the config that was stays in force; %d problems", len(error.problems))
+    for problem in error.problems:
+        log.error("%s", problem)
+
+
+def run_loop(serving: Callable[[], Serving], sockets: Sequence[socket.socket], admin: socket.socket | None) -> None:
+    """Runs ``serving``'s life on a new event loop; uvloop's, unless it is not installed or SPORK_LOOP is ``asyncio``."""
+
+    async def life() -> None:
+        await serving().run(sockets, admin)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(life())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if os.environ.get("SPORK_LOOP") == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def settle() -> None:
+    """Takes what is loaded out of the garbage collector's sight; to be called after the imports and before a snapshot
+    is built, because what a snapshot holds must be collectable when a reload has replaced it."""
+    gc.collect()
+    gc.freeze()
