@@ -11,9 +11,10 @@ from spork_core.errors import NotFound, Problem
 from spork_core.exchange import Exchange, Response, RouteInfo
 from spork_core.pipeline import EMPTY_PIPELINE
 from spork_core.plan import Plan
+from spork_core.plugin import GatewayView
 from spork_core.problems import ProblemPages
 from spork_core.routing import Router, Rule, compile_routes
-from spork_core.snapshot import call_hook, local_routes
+from spork_core.snapshot import Snapshot, call_hook, local_routes
 
 if TYPE_CHECKING:
     from spork_core.gateway import Gateway
@@ -30,14 +31,13 @@ class AdminSite:
         self.engine = Engine(self.pages, gateway.clock)
         self.running = 0
         self.retired = False
-        self._router: Router[Plan]
+        self._router: Router[Plan] = compile_routes(())
         self._health: asyncio.Task[dict[str, str | None]] | None = None
         self._health_until = 0.0
-        self.renew()
 
-    def renew(self) -> None:
-        """Takes the local routes of the gateway's current snapshot."""
-        gateway = self._gateway
+    def compile(self, snapshot: Snapshot, view: GatewayView) -> Router[Plan]:
+        """The paths of the admin listener while ``snapshot`` serves: its own, and those of the instances. Raises
+        ConfigError."""
         own: tuple[tuple[str, tuple[str, ...], Callable[[Exchange], Any]], ...] = (
             ("/livez", ("GET", "HEAD"), self._livez),
             ("/readyz", ("GET", "HEAD"), self._readyz),
@@ -46,13 +46,16 @@ class AdminSite:
         )
         rules = [self._rule(path, methods, handler) for path, methods, handler in own]
         taken = {path for path, _, _ in own}
-        view = gateway.view()
-        for instance in gateway.snapshot.instances.values():
+        for instance in snapshot.instances.values():
             for local in local_routes(instance, view, []):
                 if local.listener == "admin" and local.path not in taken:
                     taken.add(local.path)
                     rules.append(self._rule(local.path, local.methods, local.handler))
-        self._router = compile_routes(rules)
+        return compile_routes(rules)
+
+    def adopt(self, router: Router[Plan]) -> None:
+        """Answers by what ``compile`` made."""
+        self._router = router
         self._health = None
 
     @staticmethod

@@ -264,6 +264,8 @@ class Engine:
         target = exchange.upstream_target or plan.target(exchange)
         lines = client.upstream_lines(exchange)
         pipeline = plan.pipeline
+        if pipeline.chain:
+            request.raw = b""  # a hook may have changed what the raw head says
         clock = self._clock.monotonic_ns
         limits = plan.limits
         overdue = limits is not None and limits.total
@@ -279,7 +281,7 @@ class Engine:
             response: Response | None = None
             try:
                 pool = (
-                    service.pick(tried)
+                    service.only or service.pick(tried)
                     if pipeline.select_upstream is None
                     else await self._select(exchange, pipeline.select_upstream, service, attempt, tried)
                 )
@@ -315,6 +317,8 @@ class Engine:
                 attempt.error = problem
             attempt.took_ns = clock() - attempt.started_ns
             exchange.response = response
+            if pipeline.chain and response is not None:
+                response.raw = b""
             phase = pipeline.after_attempt
             if phase is not None:
                 done = phase(exchange, attempt)

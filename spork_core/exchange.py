@@ -82,6 +82,8 @@ class Request:
         "path",
         "peer",
         "query",
+        "raw",
+        "raw_target",
         "scheme",
         "tls",
         "trusted",
@@ -127,8 +129,12 @@ class Request:
         """The TLS session (``getpeercert()``, ``selected_alpn_protocol()``), or None."""
         self.upgrade: str | None = None
         """The protocol that the client asks to switch to (``websocket``); None for an ordinary request."""
-        self.unchanged = 0
-        """The kernel's own: the version of ``headers`` that the parser checked."""
+        self.unchanged = -1
+        """The kernel's own: the version of ``headers`` that the parser checked; -1 when none did."""
+        self.raw_target = ""
+        """The kernel's own: the target as it came."""
+        self.raw = b""
+        """The kernel's own: the head as it came, when nothing has to be taken out of it; else b""."""
         self.trusted = trusted
         """True when ``peer`` lies in ``trusted_proxies``: its word about the client is believed."""
 
@@ -144,7 +150,7 @@ class Request:
 class Response:
     """An answer to the client, from the upstream or made here."""
 
-    __slots__ = ("body", "headers", "reason", "source", "status", "unchanged", "version")
+    __slots__ = ("body", "headers", "raw", "reason", "source", "status", "unchanged", "version")
 
     def __init__(
         self,

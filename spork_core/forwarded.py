@@ -1,7 +1,8 @@
 """Who the client is, and what the backend is told about it: X-Forwarded-*, Forwarded (RFC 7239) and trusted proxies."""
 
+import re
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from attrs import frozen
@@ -57,19 +58,25 @@ class Forwarding:
 
     def see(self, headers: Headers, peer: str, scheme: str, host: str) -> Seen:
         """The client behind a trusted ``peer``: X-Forwarded-For walked from the right past trusted addresses, the last
-        X-Forwarded-Proto and -Host. What is malformed is not believed."""
-        address = peer
-        for hop in reversed(listed(headers, "X-Forwarded-For")):
-            hop = _bare(hop)
-            if not hop:
+        X-Forwarded-Proto and -Host; Forwarded (RFC 7239) where there is none of these. What is malformed is not
+        believed."""
+        hops, protos, hosts = (listed(headers, name) for name in _SAID)
+        elements: list[dict[str, str]] = []
+        if not (hops or protos or hosts) and "Forwarded" in headers:
+            elements = _elements(headers.getall("Forwarded"))
+            hops = [element.get("for", "") for element in elements]
+        address, looked_at = peer, 0
+        for hop in map(_bare, reversed(hops)):
+            looked_at += 1
+            if hop:
+                address = hop
+            if not hop or not self.trusts(hop):
                 break
-            address = hop
-            if not self.trusts(hop):
-                break
-        protos = listed(headers, "X-Forwarded-Proto")
+        for element in elements[len(elements) - looked_at :][::-1]:  # what trusted proxies have added, the first of them last
+            protos += [element["proto"]] if "proto" in element else []
+            hosts += [element["host"]] if "host" in element else []
         if protos and protos[-1] in ("http", "https"):
             scheme = protos[-1]
-        hosts = listed(headers, "X-Forwarded-Host")
         if hosts and HOST.fullmatch(hosts[-1]):
             host = hosts[-1]
         return Seen(address, scheme, host)
@@ -86,7 +93,8 @@ class Forwarding:
             )
         if self._forwarded:
             node = f'"[{client}]"' if ":" in client else client or "unknown"
-            out += f'Forwarded: for={node};host="{host}";proto={scheme}\r\n'
+            named = f'host="{host}";' if host else ""
+            out += f"Forwarded: for={node};{named}proto={scheme}\r\n"
         return out
 
 
@@ -103,13 +111,43 @@ def drop_disguised(headers: Headers) -> None:
         headers.popall(name, None)
 
 
+_SAID: Final = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")
+_PAIR: Final = re.compile(r"""[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)=(?:([!#$%&'*+.^_`|~0-9a-z-]+)|"((?:[^"\\]|\\.)*)")""")
+_BETWEEN: Final = re.compile(r"[ \t]*(;|,)[ \t]*|[ \t]*$")
+
+
+def _elements(values: list[str]) -> list[dict[str, str]]:
+    """The elements of RFC 7239, in order. What is malformed takes what stands before it with it: what counts is the right
+    end, which the nearest proxy wrote."""
+    text, at = ",".join(values).lower(), 0
+    elements: list[dict[str, str]] = []
+    element: dict[str, str] = {}
+    while at < len(text):
+        pair = _PAIR.match(text, at)
+        after = _BETWEEN.match(text, pair.end()) if pair is not None else None
+        if pair is None or after is None:
+            elements, element = [{}], {}
+            at = text.find(",", at) + 1
+            if at == 0:
+                break
+            continue
+        element[pair[1]] = pair[2] or re.sub(r"\\(.)", r"\1", pair[3] or "")
+        at = after.end()
+        if after[1] != ";":
+            elements.append(element)
+            element = {}
+    return elements
+
+
+_NODE: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?|([0-9a-f:.]+)")
+
+
 def _bare(hop: str) -> str:
-    """An X-Forwarded-For member without its port, or "" when it is no IP address."""
-    if hop.startswith("["):
-        hop = hop[1 : hop.find("]")]
-    elif hop.count(":") == 1:
-        hop = hop.partition(":")[0]
+    """A member of X-Forwarded-For without its port, or "" when it is no IP address."""
+    node = _NODE.fullmatch(hop)
+    if node is None:
+        return ""
     try:
-        return str(ip_address(hop))
+        return str(IPv6Address(node[1]) if node[1] else ip_address(node[2] or node[3]))
     except ValueError:
         return ""

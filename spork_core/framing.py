@@ -2,8 +2,9 @@
 
 Why not aiohttp's parsers here, which read the heads: they keep the last trailer of a chunked message and add it to the next
 message's header, drop the others, and copy each chunk twice. Rules of this file
-1. Strict: a chunk line is ``1*HEXDIG [BWS chunk-ext] CRLF``; a bare LF, a sign, ``0x``, a space before the size or a size
-   over 16 digits is a FramingError. Nothing is repaired.
+1. Strict: a chunk line is ``1*HEXDIG [chunk-ext] CRLF``; a bare LF, a sign, ``0x``, a space beside the size, an extension
+   that is not ``*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`` or a size over 16 digits is a
+   FramingError. Nothing is repaired.
 2. ``feed`` returns what lies behind the message's end; until then it takes everything.
 3. Extensions are dropped (RFC 9112 section 7.1.1), trailers are kept.
 """
@@ -12,19 +13,25 @@ import re
 from typing import Final, Protocol
 
 from spork_core.body import StreamBody
-from spork_core.headers import Headers
+from spork_core.headers import FORWARDED, HOP_BY_HOP, Headers
 
 _MAX_LINE: Final = 4096
 _MAX_TRAILERS: Final = 16384
-_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED: Final = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
+_EXTENSION: Final = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + b"|" + _QUOTED + rb"))?"
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*+")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 
 # Fields that may not stand in trailers (RFC 9110 section 6.5.1): framing, routing, authentication, and what a recipient would
 # have needed before the content.
-_NO_TRAILER: Final = frozenset(
-    """authorization cache-control connection content-encoding content-length content-range content-type cookie expect
-    forwarded host keep-alive max-forwards proxy-authenticate proxy-authorization proxy-connection set-cookie te trailer
-    transfer-encoding upgrade via www-authenticate x-forwarded-for x-forwarded-host x-forwarded-proto""".split()
+_NO_TRAILER: Final = (
+    HOP_BY_HOP
+    | FORWARDED
+    | frozenset(
+        """authorization cache-control content-encoding content-length content-range content-type cookie expect host
+        max-forwards proxy set-cookie via www-authenticate x-request-id""".split()
+    )
 )
 
 
@@ -161,7 +168,7 @@ class ChunkedFraming:
         if self._trailer_size > _MAX_TRAILERS:
             raise FramingError("trailers too long")
         name = match[1].decode("ascii")
-        if name.lower() not in _NO_TRAILER:
+        if name.lower().replace("_", "-") not in _NO_TRAILER:  # backends that merge trailers may read _ as -
             if self._trailers is None:
                 self._trailers = Headers()
             self._trailers.add(name, match[2].decode("utf-8", "surrogateescape"))

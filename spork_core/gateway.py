@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from ssl import SSLError
+from typing import Final
 
 from spork_core.admin import AdminSite
 from spork_core.clock import Chance, Clock
@@ -15,13 +16,18 @@ from spork_core.dispatch import Dispatcher
 from spork_core.errors import ConfigError, ConfigProblem
 from spork_core.exchange import Request, Response
 from spork_core.outbox import Outbox
+from spork_core.plan import Plan
 from spork_core.plugin import GatewayView, Resources
 from spork_core.registry import Registry
+from spork_core.routing import Router
 from spork_core.server.listener import BACKLOG, Listening
 from spork_core.server.tls import ListenerContext
 from spork_core.snapshot import Snapshot, build
 
 log = logging.getLogger("spork_core.gateway")
+
+_GOODBYE: Final = 1.0
+"""Seconds that exchanges get to end once they have been cut."""
 
 
 class View(GatewayView):
@@ -120,13 +126,15 @@ class Gateway:
         self._outbox = Outbox()
         self.snapshot: Snapshot = build(config, self.registry, self.clock, self._view, outbox=self._outbox)
         self._contexts = _contexts(config)
+        self._site = AdminSite(self)
+        self._site.adopt(self._site.compile(self.snapshot, self.view()))
         self.front: Listening | None = None
         self.admin: Listening | None = None
         self._servers: list[asyncio.Server] = []
         self._admin_servers: list[asyncio.Server] = []
         self._paths: list[str] = []
         """The unix sockets that were bound here."""
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], Snapshot] = {}
         self._changing = asyncio.Lock()
 
     def _view(self, resources: Resources) -> View:
@@ -168,7 +176,7 @@ class Gateway:
                     bound.append(self._bind(listener.address))
                 if admin_socket is None and admin is not None:
                     admin_socket = self._bind(admin.listen.address)
-            await self.snapshot.start(self._view(self.snapshot.resources))
+            await self.snapshot.start(self._view)
         except BaseException:
             for sock in (*bound, *((admin_socket,) if admin_socket is not None else ())):
                 sock.close()
@@ -181,7 +189,6 @@ class Gateway:
                 tls = None if context is None else context.context
                 self._servers.append(await self.front.serve(sock, tls, handshake))
             if admin_socket is not None and admin is not None:
-                self._site = AdminSite(self)
                 self.admin = Listening(config, self._site, self.clock, self._outbox)
                 tls_config = admin.listen.tls
                 context = None if tls_config is None else ListenerContext(tls_config)
@@ -221,21 +228,29 @@ class Gateway:
         old, front = self.snapshot, self.front
         assert front is not None
         check_sockets(old.config, config)
-        contexts = _contexts(config)
-        new = build(config, self.registry, self.clock, self._view, old, self._outbox)
-        await new.start(self._view(new.resources))
+        # In a thread: building 1,000 routes takes longer than an exchange likes to wait, and TLS files are read.
+        contexts, new, admin_paths = await asyncio.to_thread(self._prepare, config, old)
+        await new.start(self._view)
+        # From here on nothing can fail, and nothing awaits.
         for mine, renewed in zip(self._contexts, contexts, strict=True):
             if mine is not None and renewed is not None:
                 mine.adopt(renewed)
         self.snapshot = front.snapshot = new
         front.configure(config)
         if self.admin is not None:
-            self._site.renew()
+            self._site.adopt(admin_paths)
         front.migrate(old, new)
         old.retire()
         task = asyncio.get_running_loop().create_task(self._retire(old, config.timeouts.drain))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._retiring[task] = old
+        task.add_done_callback(self._retiring.pop)
+
+    def _prepare(
+        self, config: GatewayConfig, old: Snapshot
+    ) -> tuple[list[ListenerContext | None], Snapshot, Router[Plan]]:
+        contexts = _contexts(config)
+        new = build(config, self.registry, self.clock, self._view, old, self._outbox)
+        return contexts, new, self._site.compile(new, self._view(new.resources))
 
     async def _retire(self, old: Snapshot, grace: float) -> None:
         """Lets a snapshot's exchanges end, for ``grace`` seconds; then ends them, and it."""
@@ -246,6 +261,11 @@ class Gateway:
         except TimeoutError:
             log.warning("ending %d exchanges that still ran on the old config after %g s", old.running, grace)
             self.front.abort_on(old)
+            try:
+                async with asyncio.timeout(_GOODBYE):  # for their on_complete, before the instances shut down
+                    await old.drained.wait()
+            except TimeoutError:
+                log.warning("%d exchanges on the old config did not end", old.running)
         await old.close(self._view(old.resources))
 
     async def stop(self, grace: float | None = None) -> None:
@@ -266,10 +286,10 @@ class Gateway:
                 log.warning("cutting %d connections that were not done after %g s", len(front.connections), grace)
             await front.abort()
         self.snapshot.retire()
-        for task in tuple(self._retiring):
-            task.cancel()
+        for old in self._retiring.values():
+            old.drained.set()  # or not, but there is no more time
         if self._retiring:
-            await asyncio.wait(self._retiring)
+            await asyncio.wait(tuple(self._retiring))
         await self.snapshot.close(self._view(self.snapshot.resources))
         for server in self._admin_servers:
             server.close()

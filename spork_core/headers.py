@@ -6,18 +6,21 @@ out as the same bytes.
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict
 
-Headers = CIMultiDict[str]
+if TYPE_CHECKING:
+    Headers = CIMultiDict[str]
+else:
+    Headers = CIMultiDict  # the bare class: isinstance works, and a call takes 0.05 µs, not the alias's 0.3
 """Header fields: case-insensitive names, in order, with repeats (``add`` appends, ``[]=`` replaces)."""
 
 TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110 section 5.6.2."""
 
-FIELD_VALUE: Final = re.compile("[^\x00-\x08\x0a-\x1f\x7f]*")
-"""RFC 9110 section 5.5, obs-text (here: anything above ASCII, surrogates included) allowed."""
+FIELD_VALUE: Final = re.compile("[^\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]*")
+"""RFC 9110 section 5.5, obs-text (here: anything above ASCII, and the surrogates that stand for a byte) allowed."""
 
 HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?")
 """``uri-host [":" port]``, RFC 9112 section 3.2, without the userinfo that a Host may not have."""
@@ -58,10 +61,9 @@ FORWARDED: Final = frozenset(
 
 _FRAMING: Final = frozenset(("content-length", "expect", "proxy", "max-forwards"))
 SPECIAL_REQUEST: Final = HOP_BY_HOP | FORWARDED | _FRAMING
-SPECIAL_RESPONSE: Final = HOP_BY_HOP | frozenset(("content-length", "via", "date", "alt-svc"))
 
 KERNELS_OWN: Final = HOP_BY_HOP | {"content-length"}
-"""What a hook may not set: the kernel writes these from the body and the connection."""
+"""What frames a message or belongs to one hop. A hook may not set it: the kernel writes these from the body and the connection."""
 
 # A name in ``Connection`` may not take away what the gateway itself puts there, nor what frames and routes the message:
 # with ``Connection: X-Forwarded-For`` a client would otherwise rid itself of its address.
@@ -102,34 +104,54 @@ def drop_hop_by_hop(headers: Headers, present: Iterable[str]) -> None:
 
 
 class HeaderInjection(ValueError):
-    """A name or value set by code holds a control character: CR and LF would start a field, or a message, of their own."""
+    """A name or value set by code holds what may not stand there: CR and LF would start a field, or a message, of their
+    own, and a colon in a name another field."""
 
 
 def head_bytes(start: str, headers: Headers, extra: str = "", *, clean: bool = False) -> bytes:
     """A message head: start line, fields, ``extra`` (whole lines, each with its CRLF) and the empty line.
 
-    ``clean``: nobody has changed ``headers`` since a parser checked them. Raises HeaderInjection when a name or value
-    holds a control character.
+    ``clean``: nobody has changed ``headers`` since a parser checked them. Raises HeaderInjection when a name is no token,
+    or the start line or a value holds a control character or is no text.
     """
-    fields = "\r\n".join(map(_JOIN, headers.items()))
-    text = f"{start}\r\n{fields}\r\n{extra}\r\n" if fields else f"{start}\r\n{extra}\r\n"
-    data = text.encode("utf-8", "surrogateescape")
-    if not clean:
+    try:
+        fields = "\r\n".join(map(_JOIN, headers.items()))
+        text = f"{start}\r\n{fields}\r\n{extra}\r\n" if fields else f"{start}\r\n{extra}\r\n"
+        data = text.encode("utf-8", "surrogateescape")
+    except (TypeError, UnicodeEncodeError) as error:
+        raise HeaderInjection(_culprit(headers)) from error
+    if clean:  # a hook may have set a target or a reason phrase and left the fields alone
+        if not start.isprintable() and not FIELD_VALUE.fullmatch(start):
+            raise HeaderInjection(_culprit(headers))
+    else:
         lines = len(headers) + extra.count("\n") + 2
         # Three scans over the whole head, 0.8 µs together; a regular expression over each field would take 0.6 µs each.
         if data.count(b"\n") != lines or data.count(b"\r") != lines or data.translate(None, _ALLOWED):
             raise HeaderInjection(_culprit(headers))
+        if "".join(headers).encode("ascii", "replace").translate(None, _TOKEN_BYTES) or "" in headers:
+            raise HeaderInjection(_culprit(headers))
     return data
+
+
+def without_keep_alive(head: bytes) -> bytes:
+    """``head`` without its ``Connection: keep-alive``, which says nothing in HTTP/1.1; b"" when it is not just that."""
+    for line in (b"\r\nConnection: keep-alive\r\n", b"\r\nconnection: keep-alive\r\n"):
+        if line in head:
+            return head.replace(line, b"\r\n", 1)
+    return b""
 
 
 _JOIN: Final = ": ".join
 _ALLOWED: Final = bytes(byte for byte in range(256) if byte >= 0x20 and byte != 0x7F) + b"\t\r\n"
+_TOKEN_BYTES: Final = bytes(byte for byte in range(128) if TOKEN.fullmatch(chr(byte)))
 
 
 def _culprit(headers: Headers) -> str:
     for name, value in headers.items():
         if not TOKEN.fullmatch(name):
             return f"header name {name!r} is not a token"
+        if not isinstance(value, str):
+            return f"the value of header {name!r} is {type(value).__name__}, not str"
         if not FIELD_VALUE.fullmatch(value):
             return f"the value of header {name!r} holds a control character"
     return "the start line holds a control character"

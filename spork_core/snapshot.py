@@ -15,7 +15,7 @@ from spork_core.exchange import Exchange, Response, RouteInfo
 from spork_core.outbox import Outbox
 from spork_core.pipeline import Pipeline
 from spork_core.plan import Plan
-from spork_core.plugin import GatewayView, LocalRoute, Resources
+from spork_core.plugin import GatewayView, LocalRoute, ResourceKey, Resources
 from spork_core.problems import ProblemPages
 from spork_core.registry import Instance, Registry, make_instance, order_problems
 from spork_core.routing import Router, Rule, capture_names, compile_rewrite, compile_routes
@@ -27,8 +27,31 @@ _ALLOW = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _AFTER_REFUSAL = ("on_error", "on_response", "on_complete")
 
 
+class Door(Resources):
+    """One instance's way to the resources of the current snapshot. It notes what the instance takes and gives: one that
+    took what another gave must not outlive that other."""
+
+    def __init__(self, shared: Resources) -> None:
+        super().__init__()
+        self.shared = shared
+        self.taken: set[ResourceKey[Any]] = set()
+        self.given: Mapping[ResourceKey[Any], Any] = self._values
+
+    def __getitem__(self, key: ResourceKey[Any]) -> Any:
+        self.taken.add(key)
+        return self.shared[key]
+
+    def __setitem__(self, key: ResourceKey[Any], value: Any) -> None:
+        super().__setitem__(key, value)
+        self.shared[key] = value
+
+    def __contains__(self, key: ResourceKey[Any]) -> bool:
+        self.taken.add(key)
+        return key in self.shared
+
+
 class Snapshot:
-    """What exchanges run on. ``build`` makes it, ``start`` readies it, ``retire`` lets it end when its exchanges have."""
+    """What exchanges run on. ``build`` makes it, ``start`` readies it, ``retire`` lets it end with its exchanges."""
 
     def __init__(
         self,
@@ -40,6 +63,7 @@ class Snapshot:
         router: Router[Plan],
         outer: Pipeline,
         resources: Resources,
+        doors: dict[str, Door],
         clock: Clock,
     ) -> None:
         self.config = config
@@ -48,6 +72,8 @@ class Snapshot:
         self.plans = plans
         self.router = router
         self.resources = resources
+        self.doors = doors
+        """The way of each instance to the resources."""
         self.pages = ProblemPages(config.errors.type_base)
         self.engine = Engine(self.pages, clock)
         self.running = 0
@@ -64,7 +90,7 @@ class Snapshot:
     # -- exchanges ----------------------------------------------------------------------------------
 
     def plan(self, exchange: Exchange, target: str, max_forwards: int | None) -> Plan:
-        """Routes: the plan of the request's route, or one that refuses. The outer chain sees what no route takes, too."""
+        """The plan of the request's route, or one that refuses. The outer chain sees what no route takes, too."""
         request = exchange.request
         if max_forwards is not None and request.method in ("OPTIONS", "TRACE"):  # RFC 9110 section 7.6.2
             if max_forwards == 0:
@@ -109,26 +135,26 @@ class Snapshot:
 
     # -- life ---------------------------------------------------------------------------------------
 
-    async def start(self, view: GatewayView) -> None:
-        """Starts the instances that do not run yet, in the order of the config. Raises ConfigError when one cannot; those
-        started for it are shut down again."""
+    async def start(self, view: Callable[[Resources], GatewayView]) -> None:
+        """Starts the instances that do not run yet, in the order of the config. Raises ConfigError when one cannot;
+        those started for it are shut down again."""
         begun: list[Instance] = []
         try:
-            for instance in self.instances.values():
+            for name, instance in self.instances.items():
                 if not instance.started:
                     begun.append(instance)
-                    await call_hook(instance, "startup", view)
+                    door = self.doors[name] = Door(self.resources)
+                    await call_hook(instance, "startup", view(door))
                     instance.started = True
-        except (Exception, SystemExit) as error:
-            failed = begun[-1]
+        except BaseException as error:
             for instance in reversed(begun):
-                await _stop(instance, view)
+                await _stop(instance, view(self.resources))
+            if not isinstance(error, (Exception, SystemExit)):
+                raise
             message = f"instance did not start: {type(error).__name__}: {error}"
-            raise ConfigError([ConfigProblem(message, path=f"$.plugins.{failed.name}")]) from error
-        except BaseException:
-            for instance in reversed(begun):
-                await _stop(instance, view)
-            raise
+            raise ConfigError([ConfigProblem(message, path=f"$.plugins.{begun[-1].name}")]) from error
+        for door in self.doors.values():
+            door.shared = self.resources
         for instance in self.instances.values():
             instance.users += 1
         for service in self.services.values():
@@ -152,7 +178,7 @@ class Snapshot:
 
 
 async def call_hook(instance: Instance, hook: str, view: GatewayView) -> Any:
-    """Calls a gateway hook of one instance, ``def`` or ``async def``; None when it has none. Raises what the hook raises."""
+    """Calls a gateway hook of one instance, ``def`` or ``async def``; None when it has none. Raises what it raises."""
     impl = instance.impls.get(hook)
     if impl is None:
         return None
@@ -187,13 +213,18 @@ def build(
     previous: Snapshot | None = None,
     outbox: Outbox | None = None,
 ) -> Snapshot:
-    """Builds the snapshot of ``config``; instances and services whose config did not change are taken from ``previous``.
+    """Builds the snapshot of ``config``; instances and services that did not change are taken from ``previous``.
 
     Touches no network and starts nothing. Raises ConfigError with every fault.
     """
     problems: list[ConfigProblem] = []
-    resources = Resources() if previous is None else previous.resources.copy()
-    instances = _instances(config, registry, previous, problems)
+    doors = {} if previous is None else _carried(config, previous)
+    resources = Resources()
+    for door in doors.values():
+        for resource, value in door.given.items():
+            resources[resource] = value
+    carried = {} if previous is None else {name: previous.instances[name] for name in doors}
+    instances = _instances(config, registry, carried, problems)
     services = _services(config, previous, outbox, problems)
     pipelines: dict[tuple[str, ...], Pipeline] = {}
 
@@ -245,20 +276,39 @@ def build(
         router=router,
         outer=outer,
         resources=resources,
+        doors=doors,
         clock=clock,
     )
 
 
+def _carried(config: GatewayConfig, previous: Snapshot) -> dict[str, Door]:
+    """The doors of the instances that a reload carries over: their config is the same, and so is whoever gave them
+    something."""
+    doors = {
+        name: door
+        for name, door in previous.doors.items()
+        if (wanted := config.plugins.get(name)) is not None
+        and wanted.enabled
+        and wanted == previous.instances[name].config
+    }
+    while True:
+        lost = {key for name, door in previous.doors.items() if name not in doors for key in door.given}
+        bereft = [name for name, door in doors.items() if not lost.isdisjoint(door.taken)]
+        if not bereft:
+            return doors
+        for name in bereft:
+            del doors[name]
+
+
 def _instances(
-    config: GatewayConfig, registry: Registry, previous: Snapshot | None, problems: list[ConfigProblem]
+    config: GatewayConfig, registry: Registry, carried: Mapping[str, Instance], problems: list[ConfigProblem]
 ) -> dict[str, Instance]:
     instances: dict[str, Instance] = {}
     for name, wanted in config.plugins.items():
         if not wanted.enabled:
             continue
-        old = previous.instances.get(name) if previous is not None else None
-        if old is not None and old.config == wanted:
-            instances[name] = old
+        if name in carried:
+            instances[name] = carried[name]
             continue
         try:
             instances[name] = make_instance(wanted, registry)

@@ -151,7 +151,7 @@ class Answering(asyncio.Protocol):
         page = self.listening.snapshot.pages.response(exchange, problem)
         response.status, response.reason, response.version = page.status, page.reason, None
         response.headers, response.body, response.source = page.headers, page.body, page.source
-        response.unchanged = -1
+        response.unchanged, response.raw = -1, b""
         listening = self.listening
         return response_head(
             response, exchange.request.method, version, close=self._closing, date=listening.date, via=listening.via

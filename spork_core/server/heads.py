@@ -28,22 +28,23 @@ from spork_core.errors import (
 from spork_core.exchange import Request
 from spork_core.forwarded import drop_disguised, without_forwarded
 from spork_core.framing import ChunkedFraming, Framing, LengthFraming
-from spork_core.headers import FORWARDED, HOST, SPECIAL_REQUEST, TOKEN, Headers, drop_hop_by_hop, listed, special
+from spork_core.headers import FORWARDED, HOST, SPECIAL_REQUEST, TOKEN, Headers, drop_hop_by_hop, listed, special, without_keep_alive
 
 _VERSION: Final = re.compile(rb" HTTP/[0-9](?:\.[0-9])?$")
 _ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
 _CACHED_HOSTS: Final = 1024
+_JUST_CONNECTION: Final = frozenset(("connection",))
 
 
 class ClientRequest(Request):
     """A parsed and checked request, and what the connection needs to know of it. Hop-by-hop fields are out of ``headers``."""
 
-    __slots__ = ("expects_continue", "forwarded", "framing", "keep_alive", "length", "max_forwards", "raw_target", "trailers")
+    __slots__ = ("expects_continue", "forwarded", "framing", "keep_alive", "length", "max_forwards", "plain_connection", "trailers")
 
     def __init__(self, message: Any) -> None:
         # Not through Request.__init__: every attribute is set once, by position in this list, 0.5 µs saved.
         self.method = message.method
-        self.raw_target: str = message.path
+        self.raw_target = message.path
         self.path = ""
         self.query = None
         self.version = 10 if message.version.minor == 0 else 11
@@ -61,6 +62,9 @@ class ClientRequest(Request):
         self.forwarded = False
         """Fields that speak for a client are in ``headers``, and the peer may send them."""
         self.max_forwards: int | None = None
+        self.plain_connection = False
+        """``Connection`` was the only hop-by-hop field."""
+        self.raw = b""
 
     def arrived(self, peer: str, tls: SSLObject | None, *, trusted: bool) -> None:
         """Fills in what the connection knows."""
@@ -113,6 +117,7 @@ class HeadParser:
         if upgraded or message.upgrade or message.should_close:
             self._renew()  # llhttp takes nothing more after a message that ends the connection
         parsed = ClientRequest(message)
+        version, count = getversion(parsed.headers), len(parsed.headers)
         self._check(parsed, trusted)
         target = parsed.raw_target
         if "?" in target:
@@ -120,6 +125,12 @@ class HeadParser:
         else:
             parsed.path = target
         parsed.unchanged = getversion(parsed.headers)
+        if parsed.version == 10:
+            pass  # the upstream gets HTTP/1.1
+        elif parsed.unchanged == version:
+            parsed.raw = head
+        elif parsed.plain_connection and len(parsed.headers) == count - 1:
+            parsed.raw = without_keep_alive(head)
         return parsed
 
     def _problem(self, head: bytes, line_end: int, error: Exception) -> Problem:
@@ -210,6 +221,7 @@ class HeadParser:
         if "proxy" in present:  # CGI would make it HTTP_PROXY
             headers.popall("Proxy")
         drop_hop_by_hop(headers, present)
+        parsed.plain_connection = present == _JUST_CONNECTION
         forwarded = present & FORWARDED
         if forwarded:
             if trusted:

@@ -11,7 +11,7 @@ from spork_core.body import EMPTY, Body, StreamBody
 from spork_core.errors import UpstreamMalformed
 from spork_core.exchange import Response
 from spork_core.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
-from spork_core.headers import HOP_BY_HOP, SPECIAL_RESPONSE, drop_hop_by_hop, special
+from spork_core.headers import HOP_BY_HOP, KERNELS_OWN, drop_hop_by_hop, special, without_keep_alive
 
 MAX_HEAD: Final = 131072
 """Bytes of a response head; more is malformed."""
@@ -22,7 +22,7 @@ _MAX_FIELDS: Final = 300
 class Reply(Response):
     """A parsed and checked response head: the Response that hooks will see, and how its body is framed."""
 
-    __slots__ = ("framing", "keep_alive", "length", "upgrade")
+    __slots__ = ("framing", "keep_alive", "length", "plain", "upgrade")
 
     @property
     def complete(self) -> bool:
@@ -45,8 +45,11 @@ class Reply(Response):
         self.length: int | None = None
         """Bytes of the body when known; what HEAD and 304 announce does not count."""
         self.framing: type[Framing] | None = None
+        self.plain = 0
+        """1: the head can go to the client as it came; 2: without its ``Connection: keep-alive``; 0: it cannot."""
         self.upgrade = ""
-        present = special(headers, SPECIAL_RESPONSE)
+        self.raw = b""
+        present = special(headers, KERNELS_OWN)
         if present:
             self._frame(present, no_body)
         elif not no_body and status not in NO_CONTENT and status >= 200:
@@ -72,6 +75,12 @@ class Reply(Response):
             self.upgrade = headers["Upgrade"]
         if not present.isdisjoint(HOP_BY_HOP):
             drop_hop_by_hop(headers, present)
+            if present == _CONNECTION_AND_LENGTH:
+                self.plain = 2
+        else:
+            self.plain = 1
+        if status < 200 or no_body or status in NO_CONTENT or length is None or self.version != 11:
+            self.plain = 0
         if status < 200 or status == 204:
             headers.popall("Content-Length", None)
         elif no_body or status == 304:
@@ -89,6 +98,7 @@ class Reply(Response):
 
 _LENGTH: Final = re.compile("[0-9]{1,18}").fullmatch
 NO_CONTENT: Final = frozenset((204, 304))
+_CONNECTION_AND_LENGTH: Final = frozenset(("connection", "content-length"))
 
 
 class ReplyParser:
@@ -127,5 +137,8 @@ class ReplyParser:
             raise UpstreamMalformed(reason="a bare LF or a folded line in the response head")
         if upgraded or message.upgrade or message.should_close:
             self._renew()  # llhttp takes nothing more after a message that ends the connection
-        return Reply(message, no_body=no_body)
+        reply = Reply(message, no_body=no_body)
+        if reply.plain:
+            reply.raw = head if reply.plain == 1 else without_keep_alive(head)
+        return reply
 

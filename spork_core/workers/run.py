@@ -32,16 +32,16 @@ def run(
     """
     config = source()
     workers = usable_cpus() if config.workers == "auto" else config.workers
-    gateway = Gateway(config, registry)  # with many workers: only to say here, once, what is wrong with the config
+    if workers > 1:
+        Gateway(config, registry)  # every worker makes its own; this one says here, once, what is wrong with the config
+    settle()
+    alone = Gateway(config, registry) if workers == 1 else None
     sockets = Sockets(config)
     herald = Herald(sockets, announce, pidfile)
     try:
-        if workers > 1:
-            del gateway
-            settle()
+        if alone is None:
             return Supervisor(source, registry, config, sockets, workers, herald).run()
-        settle()
-        run_loop(lambda: _Alone(gateway, source, herald), sockets.public, sockets.admin)
+        run_loop(lambda: _Alone(alone, source, herald), sockets.public, sockets.admin)
     finally:
         herald.gone()
         sockets.close()

@@ -137,7 +137,7 @@ def log_refused(error: ConfigError) -> None:
 
 
 def run_loop(serving: Callable[[], Serving], sockets: Sequence[socket.socket], admin: socket.socket | None) -> None:
-    """Runs ``serving``'s life on a new event loop; uvloop's, unless it is not installed or SPORK_LOOP is ``asyncio``."""
+    """Runs ``serving`` on a new event loop; uvloop's, unless it is not installed or SPORK_LOOP is ``asyncio``."""
 
     async def life() -> None:
         await serving().run(sockets, admin)
