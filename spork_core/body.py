@@ -160,8 +160,9 @@ class StreamBody(Body):
             if self.complete:
                 raise StopAsyncIteration
             self._held = False
-            if self._source is not None:
-                self._source.pull()
+            if self._source is None:
+                raise RuntimeError("the body was discarded")  # nobody feeds it any more
+            self._source.pull()
             if not self._chunks and not self.complete and self._error is None:
                 self._waiting = Wait()
                 await self._waiting
@@ -198,7 +199,7 @@ class StreamBody(Body):
     def feed(self, data: bytes) -> None:
         """Adds bytes without waking the reader; the connection calls ``flush`` when its own state is consistent."""
         self.received += len(data)
-        if self._source is None:
+        if self._source is None or not data:
             return
         self._chunks.append(data)
         self.size += len(data)

@@ -165,7 +165,7 @@ class Response:
         without one is ``text/plain; charset=utf-8``. ``reason``: None means the standard phrase."""
         self.status = status
         self.reason: str = phrase(status) if reason is None else reason
-        self.headers: Headers = headers if type(headers) is Headers else Headers(headers or ())
+        self.headers: Headers = Headers(headers or ())
         self.source: Source | None = None
         """Who made it: ``upstream``, ``plugin``, ``gateway``, ``client`` (a refusal). Set by the kernel."""
         self.version: int | None = None
@@ -188,7 +188,10 @@ class Response:
     @classmethod
     def json(cls, data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> "Response":
         """An ``application/json`` answer."""
-        text = _json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+        try:
+            text = _json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # text from a request may hold bytes that are not UTF-8, as surrogates
+            text = _json.dumps(data, separators=(",", ":")).encode()
         return cls(status, text, headers, content_type="application/json")
 
     def __repr__(self) -> str:

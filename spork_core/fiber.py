@@ -1,8 +1,8 @@
 """Runs one exchange's coroutine without an asyncio Task, and wakes it at the very moment its data arrives.
 
 Rules of this file
-1. A ``Wait`` has one waiter. ``wake`` resumes a Fiber on the spot, inside the caller's stack; whoever wakes must be in a
-   state where the exchange may run (input parsed, buffers consistent).
+1. A ``Wait`` has one waiter. ``wake`` resumes a Fiber on the spot, inside the caller's stack; whoever wakes must be in
+   a state where the exchange may run (input parsed, buffers consistent).
 2. A ``Wait`` is also a future to asyncio (``_asyncio_future_blocking``), so the same coroutine runs under a real Task,
    which is then resumed through the loop. Exchanges whose chain has ``async def`` hooks run under a Task, because such
    hooks may need ``asyncio.current_task()`` (``asyncio.timeout``, ``TaskGroup``, aiohttp's client).
@@ -100,6 +100,8 @@ class Fiber:
         self._step()
 
     def _step(self, waited: object = None) -> None:
+        if waited is not None and waited is not self._waiting:
+            return  # a future that was done when cancel came: its callback was on the loop already
         self._waiting = None
         try:
             waiting = self._coro.send(None) if self._context is None else self._context.run(self._coro.send, None)
@@ -138,7 +140,7 @@ class Fiber:
             waiting.cancel()
         else:
             waiting.remove_done_callback(self._step)
-            if isinstance(waiting, asyncio.Task):  # awaited from here alone, so it ends with us, as under a Task
+            if isinstance(waiting, asyncio.Future):  # a task, a gather: it ends with us, as under a Task
                 waiting.cancel()
         try:
             cancelled = asyncio.CancelledError()

@@ -72,7 +72,7 @@ class Forwarding:
                 address = hop
             if not hop or not self.trusts(hop):
                 break
-        for element in elements[len(elements) - looked_at :][::-1]:  # what trusted proxies have added, the first of them last
+        for element in reversed(elements[len(elements) - looked_at :]):  # those that trusted proxies have added
             protos += [element["proto"]] if "proto" in element else []
             hosts += [element["host"]] if "host" in element else []
         if protos and protos[-1] in ("http", "https"):
@@ -117,8 +117,8 @@ _BETWEEN: Final = re.compile(r"[ \t]*(;|,)[ \t]*|[ \t]*$")
 
 
 def _elements(values: list[str]) -> list[dict[str, str]]:
-    """The elements of RFC 7239, in order. What is malformed takes what stands before it with it: what counts is the right
-    end, which the nearest proxy wrote."""
+    """The elements of RFC 7239, in order. What is malformed takes what stands before it with it: what counts is the
+    right end, which the nearest proxy wrote."""
     text, at = ",".join(values).lower(), 0
     elements: list[dict[str, str]] = []
     element: dict[str, str] = {}

@@ -1,10 +1,10 @@
-"""How a body is cut out of a connection's bytes (RFC 9112 section 6): by length, by chunks, or to the end of the connection.
+"""How a body is cut out of a connection's bytes (RFC 9112 section 6): by length, by chunks, or to the connection's end.
 
-Why not aiohttp's parsers here, which read the heads: they keep the last trailer of a chunked message and add it to the next
-message's header, drop the others, and copy each chunk twice. Rules of this file
-1. Strict: a chunk line is ``1*HEXDIG [chunk-ext] CRLF``; a bare LF, a sign, ``0x``, a space beside the size, an extension
-   that is not ``*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`` or a size over 16 digits is a
-   FramingError. Nothing is repaired.
+Why not aiohttp's parsers here, which read the heads: they keep the last trailer of a chunked message and add it to the
+next message's header, drop the others, and copy each chunk twice. Rules of this file
+1. Strict: a chunk line is ``1*HEXDIG [chunk-ext] CRLF``; a bare LF, a sign, ``0x``, a space beside the size, an
+   extension that is not ``*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`` or a size over 16 digits is
+   a FramingError. Nothing is repaired.
 2. ``feed`` returns what lies behind the message's end; until then it takes everything.
 3. Extensions are dropped (RFC 9112 section 7.1.1), trailers are kept.
 """
@@ -23,8 +23,8 @@ _EXTENSION: Final = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*+")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 
-# Fields that may not stand in trailers (RFC 9110 section 6.5.1): framing, routing, authentication, and what a recipient would
-# have needed before the content.
+# Fields that may not stand in trailers (RFC 9110 section 6.5.1): framing, routing, authentication, and what a recipient
+# would have needed before the content.
 _NO_TRAILER: Final = (
     HOP_BY_HOP
     | FORWARDED
@@ -90,7 +90,7 @@ class CloseFraming:
 class ChunkedFraming:
     """Chunks (RFC 9112 section 7.1)."""
 
-    __slots__ = ("_buffer", "_left", "_trailers", "_trailer_size")
+    __slots__ = ("_buffer", "_left", "_trailer_size", "_trailers")
 
     _LINE: Final = -1
     _CRLF: Final = -2

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 
 if TYPE_CHECKING:
     Headers = CIMultiDict[str]
@@ -74,6 +74,7 @@ _PROTECTED: Final = FORWARDED | frozenset(
 _PLAIN: Final = frozenset(("keep-alive", "close", "Keep-Alive", "Close", "upgrade", "Upgrade"))
 """Values of ``Connection`` that name no field but those removed anyway."""
 _LOWERED: Final = str.lower
+_CONNECTION: Final = istr("Connection")
 
 
 def special(headers: Headers, names: frozenset[str]) -> frozenset[str]:
@@ -93,13 +94,13 @@ def listed(headers: Headers, name: str) -> list[str]:
 
 def drop_hop_by_hop(headers: Headers, present: Iterable[str]) -> None:
     """Removes the hop-by-hop fields ``present`` and those that ``Connection`` names (RFC 9110 section 7.6.1)."""
-    connection = headers.get("Connection")
-    if connection is not None and (connection not in _PLAIN or len(headers.getall("Connection")) > 1):
-        for name in listed(headers, "Connection"):
-            if name not in _PROTECTED:
-                headers.popall(name, None)
+    for value in headers.popall(_CONNECTION, ()):
+        if value not in _PLAIN:
+            for name in map(str.strip, value.lower().split(",")):
+                if name and name not in _PROTECTED:
+                    headers.popall(name, None)
     for name in present:
-        if name in HOP_BY_HOP:
+        if name in HOP_BY_HOP and name != "connection":
             headers.popall(name, None)
 
 
@@ -111,8 +112,8 @@ class HeaderInjection(ValueError):
 def head_bytes(start: str, headers: Headers, extra: str = "", *, clean: bool = False) -> bytes:
     """A message head: start line, fields, ``extra`` (whole lines, each with its CRLF) and the empty line.
 
-    ``clean``: nobody has changed ``headers`` since a parser checked them. Raises HeaderInjection when a name is no token,
-    or the start line or a value holds a control character or is no text.
+    ``clean``: nobody has changed ``headers`` since a parser checked them. Raises HeaderInjection when a name is no
+    token, or the start line or a value holds a control character or is no text.
     """
     try:
         fields = "\r\n".join(map(_JOIN, headers.items()))
@@ -135,9 +136,10 @@ def head_bytes(start: str, headers: Headers, extra: str = "", *, clean: bool = F
 
 def without_keep_alive(head: bytes) -> bytes:
     """``head`` without its ``Connection: keep-alive``, which says nothing in HTTP/1.1; b"" when it is not just that."""
-    for line in (b"\r\nConnection: keep-alive\r\n", b"\r\nconnection: keep-alive\r\n"):
-        if line in head:
-            return head.replace(line, b"\r\n", 1)
+    for line in (b"Connection: keep-alive\r\n", b"connection: keep-alive\r\n"):
+        at = head.find(line)
+        if at > 0 and head[at - 1] == 10:
+            return head[:at] + head[at + 24 :]
     return b""
 
 
@@ -150,7 +152,7 @@ def _culprit(headers: Headers) -> str:
     for name, value in headers.items():
         if not TOKEN.fullmatch(name):
             return f"header name {name!r} is not a token"
-        if not isinstance(value, str):
+        if type(value) is not str:
             return f"the value of header {name!r} is {type(value).__name__}, not str"
         if not FIELD_VALUE.fullmatch(value):
             return f"the value of header {name!r} holds a control character"

@@ -1,12 +1,15 @@
 """Problems as answers: RFC 9457 problem+json, or a small page for people, by what the request accepts."""
 
 import json
+import logging
 from html import escape
 from typing import Final
 
 from spork_core.errors import Problem
 from spork_core.exchange import Exchange, Response
 from spork_core.headers import HeaderInjection, Headers, head_bytes
+
+log = logging.getLogger("spork_core.problems")
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -25,21 +28,24 @@ class ProblemPages:
 
     def response(self, exchange: Exchange, problem: Problem) -> Response:
         """The answer to the client. It says what is safe to say: status, title, detail, code, source and request id."""
-        headers = Headers(problem.headers)
+        headers = Headers()
+        for name, value in problem.headers:
+            try:
+                head_bytes("", Headers({name: str(value)}))
+            except HeaderInjection as error:  # a plugin built it from what a client sent; the others still hold
+                log.error("exchange %s: %s", exchange.id, error)
+            else:
+                headers.add(name, str(value))
         content_type, body = self._render(exchange, problem)
         headers["Content-Type"] = content_type
         headers["Cache-Control"] = "no-store"
         headers.add("Vary", "Accept")
-        try:
-            head_bytes("", headers)
-        except HeaderInjection:  # a plugin built a header from what a client sent
-            headers = Headers({"Content-Type": content_type})
         response = Response(problem.status, body, headers, reason=problem.title)
         response.source = problem.source
         return response
 
     def _render(self, exchange: Exchange, problem: Problem) -> tuple[str, bytes]:
-        wanted = preferred(exchange.request.headers.get("Accept", ""))
+        wanted = preferred(",".join(exchange.request.headers.getall("Accept", ())))
         if wanted == "html":
             text = _PAGE.format(
                 status=problem.status,
@@ -47,10 +53,10 @@ class ProblemPages:
                 detail=escape(problem.detail or "The request could not be served."),
                 id=escape(exchange.id),
             )
-            return "text/html; charset=utf-8", text.encode()
+            return "text/html; charset=utf-8", text.encode("utf-8", "replace")
         if wanted == "text":
             text = f"{problem.status} {problem.title}\n{problem.detail}\nRequest id: {exchange.id}\n"
-            return "text/plain; charset=utf-8", text.encode()
+            return "text/plain; charset=utf-8", text.encode("utf-8", "replace")
         members: dict[str, object] = {
             "type": f"{self._type_base}{problem.code}" if self._type_base else "about:blank",
             "title": problem.title,
@@ -59,16 +65,18 @@ class ProblemPages:
         if problem.detail:
             members["detail"] = problem.detail
         members |= {"instance": f"urn:request:{exchange.id}", "code": problem.code, "source": problem.source}
-        members |= {name: value for name, value in problem.extensions.items() if name not in members}
         members["request_id"] = exchange.id
-        return "application/problem+json", json.dumps(members, default=str).encode()
+        try:
+            text = json.dumps({**problem.extensions, **members}, default=str, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            log.error("exchange %s: extensions of %s are no JSON: %s", exchange.id, problem.code, error)
+            text = json.dumps(members)
+        return "application/problem+json", text.encode()
 
 
 def preferred(accept: str) -> str:
     """``html``, ``text`` or ``json``: the most wanted of the three by quality, then by order (RFC 9110 section 12.5.1).
     Wildcards and anything else mean ``json``."""
-    if "text/" not in accept:
-        return "json"
     best, best_quality = "json", 0.0
     for member in accept.lower().split(","):
         name, _, parameters = member.partition(";")

@@ -94,7 +94,9 @@ class Snapshot:
         request = exchange.request
         if max_forwards is not None and request.method in ("OPTIONS", "TRACE"):  # RFC 9110 section 7.6.2
             if max_forwards == 0:
-                return self._options if request.method == "OPTIONS" else self._refusing(_no_trace())
+                if request.method == "OPTIONS":
+                    return self._options
+                return self._refusing(MethodNotAllowed("This gateway answers no TRACE.", headers={"Allow": _ALLOW}))
             request.headers["Max-Forwards"] = str(max_forwards - 1)
         if target == "*":
             return self._options
@@ -194,12 +196,8 @@ async def _stop(instance: Instance, view: GatewayView) -> None:
         log.exception("instance %s failed in shutdown", instance.name)
 
 
-def _options(exchange: Exchange) -> Response:
+def _options(_: Exchange) -> Response:
     return Response(204, headers={"Allow": _ALLOW})
-
-
-def _no_trace() -> Problem:
-    return MethodNotAllowed("This gateway does not answer TRACE itself.", headers={"Allow": _ALLOW})
 
 
 # -- building -------------------------------------------------------------------------------------------
@@ -265,7 +263,7 @@ def build(
     try:
         router = compile_routes(rules)
     except ConfigError as error:
-        problems.extend(error.problems)
+        raise ConfigError([*problems, *error.problems]) from None
     if problems:
         raise ConfigError(problems)
     return Snapshot(
@@ -282,14 +280,11 @@ def build(
 
 
 def _carried(config: GatewayConfig, previous: Snapshot) -> dict[str, Door]:
-    """The doors of the instances that a reload carries over: their config is the same, and so is whoever gave them
-    something."""
+    """The doors of the instances that a reload carries over: same config, and the same givers of what they took."""
     doors = {
         name: door
         for name, door in previous.doors.items()
-        if (wanted := config.plugins.get(name)) is not None
-        and wanted.enabled
-        and wanted == previous.instances[name].config
+        if (wanted := config.plugins.get(name)) and wanted.enabled and wanted == previous.instances[name].config
     }
     while True:
         lost = {key for name, door in previous.doors.items() if name not in doors for key in door.given}
@@ -396,7 +391,8 @@ def local_routes(instance: Instance, view: GatewayView, problems: list[ConfigPro
     if impl is None:
         return []
     try:
-        return list(impl.function(*(view for _ in impl.argnames)))
+        routes: Any = impl.function(*(view for _ in impl.argnames))
+        return list(routes)
     except (Exception, SystemExit) as error:
         message = f"local_routes failed: {type(error).__name__}: {error}"
         problems.append(ConfigProblem(message, path=f"$.plugins.{instance.name}"))

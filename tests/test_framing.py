@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import pytest
 from aiohttp.base_protocol import BaseProtocol
@@ -183,7 +184,7 @@ def chunked(draw: st.DrawFn) -> tuple[bytes, bytes, list[tuple[str, str]]]:
 
 def pieces(data: bytes, at: list[int]) -> Iterator[bytes]:
     places = sorted({min(place, len(data)) for place in at} | {0, len(data)})
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         yield data[start:end]
 
 

@@ -72,7 +72,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     terminal = sys.stdout.isatty()
     console = Console(width=None if terminal else _WIDE, highlight=False, no_color=_colourless())
-    grid = Table(box=None, pad_edge=False, header_style="bold" if terminal else "", expand=False)
+    grid = Table(box=None, pad_edge=False, header_style="bold" if terminal else "", expand=False, show_header=any(columns))
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:

@@ -188,6 +188,7 @@ def _served(
 ) -> Explanation:
     pipeline = plan.pipeline
     refused, upstream, answers = None, None, ""
+    hooks: Sequence[str] = [hook for hook in KINDS if hook not in _ATTEMPT or plan.service is not None]
     try:
         if plan.body_limit is not None and request.length is not None and request.length > plan.body_limit:
             raise PayloadTooLarge(f"The request's content is longer than {plan.body_limit} bytes.")
@@ -201,12 +202,14 @@ def _served(
             answers = "the serve hooks"
     except Problem as problem:
         refused = _facts_of(problem)
+        # The limit is looked at before anybody is asked; the rest shows when there is nothing left but to send.
+        reached = _BEFORE_SENDING[:1] if isinstance(problem, PayloadTooLarge) else _BEFORE_SENDING
+        hooks = (*reached, *_OF_A_REFUSAL)
     authenticators = tuple(i.name for i in pipeline.chain if "authenticate" in i.impls)
     if refused is None and plan.identity_required:
         problem = Unauthenticated("This request needs credentials.")
         problem.headers = tuple(("WWW-Authenticate", challenge) for challenge in pipeline.challenges)
         refused = _facts_of(problem, certain=False)
-    hooks = [hook for hook in KINDS if hook not in _ATTEMPT or plan.service is not None]
     return Explanation(
         asked=asked,
         route=plan.info.name if plan.info is not None else None,

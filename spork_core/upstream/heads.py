@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
-from multidict import getversion
+from multidict import getversion, istr
 
 from spork_core.body import EMPTY, Body, StreamBody
 from spork_core.errors import UpstreamMalformed
@@ -57,48 +57,41 @@ class Reply(Response):
         self.unchanged = getversion(headers)
 
     def _frame(self, present: frozenset[str], no_body: bool) -> None:
+        """Reads what frames the body and takes it, and what belongs to one hop, out of ``headers``."""
         headers, status = self.headers, self.status
-        chunked = False
+        bodiless = no_body or status < 200 or status in NO_CONTENT
         if "transfer-encoding" in present:
             if [coding.strip().lower() for coding in headers.getall("Transfer-Encoding")] != ["chunked"]:
                 raise UpstreamMalformed(reason="a Transfer-Encoding other than chunked")
             if "content-length" in present or self.version == 10:
                 raise UpstreamMalformed(reason="Transfer-Encoding beside Content-Length, or in HTTP/1.0")
-            chunked = True
-        length: int | None = None
-        if "content-length" in present:
-            text = headers["Content-Length"]
-            if len(set(headers.getall("Content-Length"))) != 1 or not _LENGTH(text):
+            if not bodiless:
+                self.framing = ChunkedFraming
+        elif "content-length" in present:
+            lengths = headers.popall(CONTENT_LENGTH)  # the kernel writes it from the body's length
+            length = lengths[0]
+            if not _LENGTH(length) or (len(lengths) > 1 and len(set(lengths)) > 1):
                 raise UpstreamMalformed(reason="a malformed Content-Length")
-            length = int(text)
+            if not bodiless:
+                self.length = int(length)
+                if self.length:
+                    self.framing = LengthFraming
+                if self.version == 11 and len(lengths) == 1:
+                    self.plain = _PLAIN.get(present, 0)
+            elif status >= 200 and status != 204:
+                headers[CONTENT_LENGTH] = length  # what a GET would have been answered with
+        elif not bodiless:
+            self.framing = CloseFraming
         if "upgrade" in present:
             self.upgrade = headers["Upgrade"]
         if not present.isdisjoint(HOP_BY_HOP):
             drop_hop_by_hop(headers, present)
-            if present == _CONNECTION_AND_LENGTH:
-                self.plain = 2
-        else:
-            self.plain = 1
-        if status < 200 or no_body or status in NO_CONTENT or length is None or self.version != 11:
-            self.plain = 0
-        if status < 200 or status == 204:
-            headers.popall("Content-Length", None)
-        elif no_body or status == 304:
-            pass
-        elif chunked:
-            self.framing = ChunkedFraming
-        elif length is None:
-            self.framing = CloseFraming
-        else:
-            headers.popall("Content-Length")  # the kernel writes it from the body's length
-            self.length = length
-            if length:
-                self.framing = LengthFraming
 
 
 _LENGTH: Final = re.compile("[0-9]{1,18}").fullmatch
 NO_CONTENT: Final = frozenset((204, 304))
-_CONNECTION_AND_LENGTH: Final = frozenset(("connection", "content-length"))
+CONTENT_LENGTH: Final = istr("Content-Length")
+_PLAIN: Final = {frozenset(("content-length",)): 1, frozenset(("connection", "content-length")): 2}
 
 
 class ReplyParser:

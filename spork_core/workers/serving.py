@@ -19,6 +19,9 @@ Source = Callable[[], GatewayConfig]
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals that ``Serving`` handles."""
+ECHO: Final = 0.5
+"""Seconds within which being told to stop again means nothing: timeout(1) and some process managers signal the process
+and its group at once."""
 
 
 class Serving:
@@ -29,6 +32,7 @@ class Serving:
         self._source = source
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
+        self._stopped_at = 0.0
         self._reload = asyncio.Event()
 
     # -- what others are told -----------------------------------------------------------------------
@@ -48,10 +52,13 @@ class Serving:
     # -- what it is told ----------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Ends with grace; asked again: at once."""
-        if self._stop.is_set():
+        """Ends with grace; asked again, after ``ECHO`` seconds: at once."""
+        now = asyncio.get_running_loop().time()
+        if not self._stop.is_set():
+            self._stop.set()
+            self._stopped_at = now
+        elif now - self._stopped_at >= ECHO:
             self._stop_now.set()
-        self._stop.set()
 
     def reload(self) -> None:
         """Loads the config and serves by it. Asked again while one runs: once more after it."""

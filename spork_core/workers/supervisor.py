@@ -16,7 +16,7 @@ from spork_core.errors import ConfigError
 from spork_core.gateway import Gateway, check_sockets
 from spork_core.registry import Registry
 from spork_core.workers.herald import Herald
-from spork_core.workers.serving import SIGNALS, Source, log_refused
+from spork_core.workers.serving import ECHO, SIGNALS, Source, log_refused
 from spork_core.workers.sockets import Sockets
 from spork_core.workers.worker import Word, work
 
@@ -89,6 +89,7 @@ class Supervisor:
         """Who has not said yet how the reload went."""
         self._reload_taken = False
         self._stopping = False
+        self._stopped_at = 0.0
         self._kill_at = 0.0
         self._code = 0
         self._alarm, self._ring = -1, -1
@@ -250,7 +251,8 @@ class Supervisor:
             self._code = 1
             self._stop()
         else:
-            log.error("worker %d (pid %d) died%s: %s; the next in %g s", slot.number, pid, when, how, delay)
+            level = logging.ERROR if code else logging.WARNING
+            log.log(level, "worker %d (pid %d) ended%s: %s; the next in %g s", slot.number, pid, when, how, delay)
 
     # -- reload -------------------------------------------------------------------------------------
 
@@ -291,15 +293,17 @@ class Supervisor:
     # -- the end ------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        """Drains; told again: ends at once."""
+        """Drains; told again, after ``ECHO`` seconds: ends at once."""
+        now = time.monotonic()
         if self._stopping:
-            self._kill_at = 0.0
+            if now - self._stopped_at >= ECHO:
+                self._kill_at = 0.0
             return
-        self._stopping = True
+        self._stopping, self._stopped_at = True, now
         self._herald.stopping()
         self._sockets.close()  # while one process holds them, clients wait in the queue instead of being refused
         drain = max(self._config.timeouts.drain, self._previous.timeouts.drain)
-        self._kill_at = time.monotonic() + drain + MARGIN
+        self._kill_at = now + drain + MARGIN
         for slot in self._slots:
             if slot.pid:
                 os.kill(slot.pid, signal.SIGTERM)

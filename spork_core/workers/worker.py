@@ -47,6 +47,11 @@ class Worker(Serving):
         # Ctrl-C reaches the whole process group; the supervisor then says what to do.
         return {signal.SIGTERM: self.stop, signal.SIGINT: lambda: None, signal.SIGHUP: self.ask_reload}
 
+    def stop(self) -> None:
+        # Once: the service manager may signal every process, and so does the supervisor, who kills when it is time.
+        if not self._stop.is_set():
+            super().stop()
+
     def _hear(self) -> None:
         try:
             words = self._line.recv(64)

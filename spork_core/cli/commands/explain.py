@@ -1,7 +1,7 @@
 """``spork explain``: what becomes of a request, hook by hook, without sending it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import click
@@ -13,6 +13,8 @@ from spork_core.units import format_duration, format_size
 
 if TYPE_CHECKING:
     from spork_core.cli.explanation import Explanation, Refused, Upstream
+
+_LABELS: Final = {"should_retry": "should_retry, after a failure", "on_error": "on_error, after a problem"}
 
 
 @click.command()
@@ -107,7 +109,7 @@ def _show_steps(found: "Explanation") -> None:
     click.echo()
     heading("Hooks, in the order they are called")
     rows = [
-        (step.hook, step.instance, step.origin, step.plugin, KINDS[step.hook].kind.value) for step in found.steps
+        (_LABELS.get(step.hook, step.hook), step.instance, step.origin, step.plugin, KINDS[step.hook].kind.value) for step in found.steps
     ]
     if rows:
         table(("hook", "instance", "from", "plugin", "kind"), rows)
