@@ -90,8 +90,8 @@ class Engine:
                 except Problem as problem:
                     response = exchange.response = await self._refuse(exchange, plan, problem)
                 except (Exception, SystemExit) as error:
-                    problem = self._unexpected(exchange, error)
-                    response = exchange.response = await self._refuse(exchange, plan, problem)
+                    fault = self._unexpected(exchange, error)
+                    response = exchange.response = await self._refuse(exchange, plan, fault)
             else:
                 response = await self.produce(exchange, plan, client)
             if response.status == 101 and exchange.attempts:

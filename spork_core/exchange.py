@@ -172,6 +172,8 @@ class Response:
         """HTTP version of the upstream's answer, 10 or 11; None when it was made here."""
         self.unchanged = -1
         """The kernel's own: the version of ``headers`` that the parser checked; -1 when none did."""
+        self.raw = b""
+        """The kernel's own: the head as it came, when it frames the body as it will be sent; else b""."""
         if isinstance(body, str):
             body = body.encode()
             content_type = content_type or "text/plain; charset=utf-8"

@@ -5,16 +5,19 @@ out as the same bytes.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from multidict import CIMultiDict, istr
+from multidict import CIMultiDict, getversion, istr
 
 if TYPE_CHECKING:
     Headers = CIMultiDict[str]
 else:
     Headers = CIMultiDict  # the bare class: isinstance works, and a call takes 0.05 µs, not the alias's 0.3
 """Header fields: case-insensitive names, in order, with repeats (``add`` appends, ``[]=`` replaces)."""
+
+version_of: Final[Callable[[Headers], int]] = getversion  # type: ignore[assignment]  # typed for dicts of object
+"""A number that changes whenever the fields do."""
 
 TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110 section 5.6.2."""

@@ -147,3 +147,4 @@ class GatewayHooks:
     @hookspec
     def local_routes(self, gateway: "GatewayView") -> "Iterable[LocalRoute]":
         """Paths that the instance answers itself, on the public or on the admin listener."""
+        return ()

@@ -16,7 +16,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from spork_core.errors import PluginFailed, Problem
-from spork_core.exchange import Exchange
+from spork_core.exchange import Exchange, Response
 from spork_core.hookspecs import KINDS, HookKind, Kind
 from spork_core.registry import Instance
 
@@ -104,7 +104,8 @@ class _Call:
 
 def _call(instance: Instance, hook: str, kind: HookKind) -> _Call:
     impl = instance.impls[hook]
-    function, is_async = impl.function, iscoroutinefunction(impl.function)
+    function: Callable[..., Any] = impl.function
+    is_async = iscoroutinefunction(function)
     arguments = _ARGUMENTS.get(hook, ("exchange",))
     if tuple(impl.argnames) != arguments:
         function = _adapt(function, [arguments.index(name) for name in impl.argnames])
@@ -244,7 +245,6 @@ def _replace(hook: str, calls: list[_Call]) -> Phase:
     A failure does not skip the ones behind it: with ``on_response`` those add what every answer must carry. The last
     failure is raised at the end.
     """
-    answers = KINDS[hook].answer
     if not any(call.is_async for call in calls):
         functions = tuple((call.function, call) for call in calls)
 
@@ -259,7 +259,7 @@ def _replace(hook: str, calls: list[_Call]) -> Phase:
                     failed = call.on_failed(error)
                 else:
                     if answer is not None:
-                        if isinstance(answer, answers):
+                        if isinstance(answer, Response):
                             exchange.response = answer
                         else:
                             failed = call.on_failed(answer)
@@ -281,7 +281,7 @@ def _replace(hook: str, calls: list[_Call]) -> Phase:
                 failed = call.on_failed(error)
             else:
                 if answer is not None:
-                    if isinstance(answer, answers):
+                    if isinstance(answer, Response):
                         exchange.response = answer
                     else:
                         failed = call.on_failed(answer)

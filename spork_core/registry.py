@@ -108,7 +108,7 @@ def make_instance(config: InstanceConfig, registry: Registry) -> Instance:
     except PluginLoadError as error:
         raise ConfigError([ConfigProblem(str(error), path=path)]) from error
     except (Exception, SystemExit) as error:
-        message = f"plugin {config.use} refuses its config: {error or type(error).__name__}"
+        message = f"plugin {config.use} refuses its config: {str(error) or type(error).__name__}"
         raise ConfigError([ConfigProblem(message, path=path)]) from error
     problems = list(_misnamed(plugin, config, path))
     if problems:

@@ -1,10 +1,10 @@
-"""A gateway in a process of its own, a backend in this one, and a client, all on real sockets, for tests of a whole life."""
+"""A gateway in a process of its own, a backend in this one and a client, on real sockets, for tests of a whole life."""
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -59,6 +59,16 @@ class Client:
         self.writer.close()
 
 
+async def refused(url: str) -> None:
+    """Waits until nobody accepts connections."""
+    async with asyncio.timeout(MOST):
+        try:
+            while True:
+                (await Client.to(url)).close()
+        except ConnectionRefusedError:
+            pass
+
+
 async def get(url: str, path: str, method: str = "GET") -> tuple[int, dict[str, str], str]:
     """One request on a connection of its own."""
     client = await Client.to(url)
@@ -109,7 +119,7 @@ async def backend() -> AsyncIterator[Backend]:
         task.add_done_callback(running.discard)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    found.url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield found
     finally:
@@ -181,10 +191,3 @@ async def gateway_process(
         except ProcessLookupError:
             pass
         await process.communicate()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Turns of the loop until something is true."""
-    async with asyncio.timeout(MOST):
-        while not true():
-            await asyncio.sleep(0)

@@ -10,15 +10,17 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
+import click
 
 from spork_core.cli import files
-from spork_core.cli.console import EXIT_CONFIG, Failure
+from spork_core.cli.console import Failure, Misconfigured
 from spork_core.config.address import Address
 from spork_core.units import ParseError
 
 DEFAULT: Final = Address("127.0.0.1", 8081)
 _LARGEST: Final = 64 * 1024 * 1024
-_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where a listener of all interfaces is asked from here
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where a listener on all interfaces is asked from here."""
 
 
 @attrs.frozen
@@ -96,7 +98,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def named(text: str) -> Admin:
-    """The listener of ``http://127.0.0.1:8081``, ``127.0.0.1:8081``, ``https://…`` or ``unix:/path``. Raises Failure."""
+    """The listener of ``http://127.0.0.1:8081``, ``127.0.0.1:8081``, ``https://…`` or ``unix:/…``. Raises BadParameter."""
     tls = text.startswith("https://")
     authority = text if text.startswith("unix:") else urlsplit(text if "://" in text else f"//{text}").netloc
     if "://" in text and ":" not in authority.rpartition("]")[2]:
@@ -104,15 +106,15 @@ def named(text: str) -> Admin:
     try:
         return Admin(Address.parse(authority), tls)
     except ParseError as error:
-        raise Failure(
-            f'--admin "{text}": {error.message}', "write it like http://127.0.0.1:8081 or unix:/run/spork.sock", 2
-        ) from None
+        remedy = "write it like http://127.0.0.1:8081 or unix:/run/spork.sock"
+        raise click.BadParameter(f"{error.message}; {remedy}", param_hint="--admin") from None
 
 
 def find(admin: str | None, file: Path | None) -> Admin:
-    """The admin listener to ask: ``admin``, else that of SPORK_ADMIN_LISTEN, else that of the config file, else the default.
+    """The admin listener to ask: ``admin``, else SPORK_ADMIN_LISTEN, else the config file's, else the usual one.
 
-    Only the file's ``admin`` is looked at: a probe must not fail because somebody is editing the routes. Raises Failure.
+    Of the file only ``admin`` is looked at: a probe must not fail because somebody is editing the routes. Raises
+    Failure.
     """
     if admin is not None:
         return named(admin)
@@ -163,6 +165,6 @@ def _certificate(tls: object, base: Path) -> Path | None:
     return None if name is None else base / _text(name)
 
 
-def _unreadable(path: Path, error: Exception) -> Failure:
+def _unreadable(path: Path, error: Exception) -> Misconfigured:
     reason = getattr(error, "strerror", None) or str(error)
-    return Failure(f"the admin address in {path} cannot be read: {reason}", f"spork check {path}", EXIT_CONFIG)
+    return Misconfigured(f"the admin address in {path} cannot be read: {reason}", f"spork check {path}")

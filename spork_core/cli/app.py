@@ -1,4 +1,4 @@
-"""The group of all commands. ``spork --help`` imports no command and no plugin: names and summaries stand in a table."""
+"""The group of all commands. ``spork --help`` imports no command and no plugin: a table has names and summaries."""
 
 import os
 from difflib import get_close_matches

@@ -17,17 +17,22 @@ _WIDE: Final = 10_000
 
 
 class Failure(click.ClickException):
-    """What went wrong, in a sentence, and what to do about it. ``exit_code`` 1 unless said otherwise."""
+    """What went wrong, in a sentence, and what to do about it. Ends with exit code 1."""
 
-    def __init__(self, message: str, remedy: str = "", exit_code: int = 1) -> None:
+    def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy
-        self.exit_code = exit_code
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(click.style("Error: ", fg="red", bold=True) + self.message, file=file, err=True)
         if self.remedy:
             click.echo(f"Next: {self.remedy}", file=file, err=True)
+
+
+class Misconfigured(Failure):
+    """A config that is not there, or of which nothing can be made."""
+
+    exit_code = EXIT_CONFIG
 
 
 def problems(error: ConfigError) -> None:
@@ -72,7 +77,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     terminal = sys.stdout.isatty()
     console = Console(width=None if terminal else _WIDE, highlight=False, no_color=_colourless())
-    grid = Table(box=None, pad_edge=False, header_style="bold" if terminal else "", expand=False, show_header=any(columns))
+    grid = Table(
+        box=None, pad_edge=False, header_style="bold" if terminal else "", expand=False, show_header=any(columns)
+    )
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:

@@ -1,7 +1,7 @@
 """What becomes of a request, found out on the compiled snapshot without sending anything.
 
-The request goes through the parser, the router and the rewrite that a real one meets, so what they refuse is refused here
-in the same words. Hooks are named, not called: what a plugin would say is its own affair.
+The request goes through the parser, the router and the rewrite that a real one meets, so what they refuse is refused
+here in the same words. Hooks are named, not called: what a plugin would say is its own affair.
 """
 
 from collections.abc import Iterator, Sequence
@@ -207,9 +207,8 @@ def _served(
         hooks = (*reached, *_OF_A_REFUSAL)
     authenticators = tuple(i.name for i in pipeline.chain if "authenticate" in i.impls)
     if refused is None and plan.identity_required:
-        problem = Unauthenticated("This request needs credentials.")
-        problem.headers = tuple(("WWW-Authenticate", challenge) for challenge in pipeline.challenges)
-        refused = _facts_of(problem, certain=False)
+        challenges = [("WWW-Authenticate", challenge) for challenge in pipeline.challenges]
+        refused = _facts_of(Unauthenticated("This request needs credentials.", headers=challenges), certain=False)
     return Explanation(
         asked=asked,
         route=plan.info.name if plan.info is not None else None,

@@ -1,13 +1,13 @@
 """Which config file a command means, and what it builds."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import click
 
-from spork_core.cli.console import EXIT_CONFIG, Failure
+from spork_core.cli.console import Misconfigured
 from spork_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from spork_core.gateway import Gateway
     from spork_core.registry import Registry
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 NAME: Final = "spork.yaml"
 VARIABLE: Final = "SPORK_CONFIG"
 
-file_argument: Final[Any] = click.argument(
-    "file", required=False, type=click.Path(path_type=Path), metavar="[FILE]"
-)
-"""FILE, which may be left out."""
+
+def file_argument(command: Callable[P, R]) -> Callable[P, R]:
+    """FILE, which may be left out."""
+    return click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[FILE]")(command)
 
 
 def places() -> list[Path]:
@@ -31,7 +34,7 @@ def places() -> list[Path]:
 
 
 def find(file: Path | None) -> Path:
-    """The config file: ``file``, else that of SPORK_CONFIG, else the first of ``places`` that is there. Raises Failure."""
+    """The config file: ``file``, else SPORK_CONFIG's, else the first of ``places`` that is there. Raises Misconfigured."""
     if file is not None:
         return file
     if named := os.environ.get(VARIABLE):
@@ -40,10 +43,9 @@ def find(file: Path | None) -> Path:
         if place.is_file():
             return place
     looked = ", ".join(map(str, places()))
-    raise Failure(
+    raise Misconfigured(
         f"there is no config file: {VARIABLE} is not set, and none is at {looked}",
         'name one, or write one with "spork init"',
-        EXIT_CONFIG,
     )
 
 

@@ -1,8 +1,8 @@
 """One backend of the demo as a process: ``python -m spork_core.demo NAME FD`` serves on an inherited, bound socket.
 
-It says "ready" on standard output, and ends when its standard input does: with the process that started it, however that
-one ended. An interrupt from the terminal goes to the whole process group; this one leaves it to the gateway, which needs
-its backends until it has finished what runs.
+It says "ready" on standard output, and ends when its standard input does: with the process that started it, however
+that one ended. An interrupt from the terminal goes to the whole process group; this one leaves it to the gateway, which
+needs its backends until it has finished what runs.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from spork_core.errors import SporkError
 
@@ -18,10 +18,7 @@ _GRACE: Final = 5.0
 
 
 def free_socket(port: int, instead: bool = True) -> socket.socket:
-    """A socket bound to ``port`` of the loopback address and listening, or, when that is taken and ``instead``, to a free one.
-
-    Raises OSError.
-    """
+    """A socket that listens on ``port`` of 127.0.0.1; when that is taken and ``instead``, on a free one. OSError: none."""
     sock = socket.socket()
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -55,13 +52,13 @@ class Backends:
         self.urls: dict[str, str] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> "Backends":
+    def __enter__(self) -> Self:
         """Starts them and waits until each serves. Raises SporkError when one does not."""
         try:
             for name in NAMES:
                 with free_socket(DEFAULT_PORTS[name]) as sock:
                     self.urls[name] = f"http://{_HOST}:{sock.getsockname()[1]}"
-                    self._processes[name] = subprocess.Popen(
+                    self._processes[name] = subprocess.Popen(  # noqa: S603  this Python, a module of this package
                         [sys.executable, "-m", "spork_core.demo", name, str(sock.fileno())],
                         pass_fds=[sock.fileno()],
                         stdin=subprocess.PIPE,

@@ -5,7 +5,10 @@ from typing import Final
 
 PLUGINS: Final[Mapping[str, tuple[str, str]]] = {
     "request-id": ("{}", "an id for every exchange, in X-Request-Id both ways"),
-    "access-log": ("{format: text}", "one line for every exchange, on standard output"),
+    "access-log": (
+        "{format: text, fields: [method, path, status, source, endpoint, total_ms, request_id]}",
+        "one line for every exchange, on standard output",
+    ),
     "security-headers": ("{preset: api}", "on every answer, the gateway's own refusals included"),
     "headers": ("{response: {set: {X-Served-By: spork}}}", "sets, adds and removes header fields"),
 }
@@ -49,9 +52,9 @@ def _plugins(installed: Collection[str]) -> str:
     named = {name: settings for name, settings in PLUGINS.items() if name in installed}
     if not named:
         return "# No plugin of the demo is installed: the gateway runs without any.\n"
-    width = max(len(f"  {name}: {settings}") for name, (settings, _) in named.items()) + 2
     lines = ["plugins:                                # each is pip-installed, and on because it is in the chain"]
-    lines += [f"{f'  {name}: {settings}':{width}}# {does}" for name, (settings, does) in named.items()]
+    for name, (settings, does) in named.items():
+        lines += [f"  # {does}", f"  {name}: {settings}"]
     lines += ["", "# Every route; the way in follows it, the way out goes back.", f"chain: [{', '.join(named)}]", ""]
     return "\n".join(lines)
 

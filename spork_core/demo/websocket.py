@@ -10,10 +10,13 @@ from spork_core.errors import SporkError
 async def send(url: str, message: str, seconds: float = 10.0) -> str:
     """What the server at ``url`` answers to ``message``. Raises SporkError."""
     try:
-        async with asyncio.timeout(seconds), ClientSession(timeout=ClientTimeout(total=None)) as session:
-            async with session.ws_connect(url) as socket:
-                await socket.send_str(message)
-                answer = await socket.receive()
+        async with (
+            asyncio.timeout(seconds),
+            ClientSession(timeout=ClientTimeout(total=None)) as session,
+            session.ws_connect(url) as socket,
+        ):
+            await socket.send_str(message)
+            answer = await socket.receive()
     except TimeoutError:
         raise SporkError(f"{url} did not answer within {seconds:g} s") from None
     except (ClientError, OSError, ValueError) as error:

@@ -20,6 +20,7 @@ from spork_core.server.output import NO_CONTENT, response_head
 from spork_core.tunnel import Tunnel
 
 if TYPE_CHECKING:
+    from spork_core.server.connection import ClientConnection
     from spork_core.server.listener import Listening
     from spork_core.upstream.connection import UpstreamConnection
 
@@ -192,7 +193,7 @@ class Answering(asyncio.Protocol):
 
     async def _drain(self) -> None:
         """Until the client has read enough for more to be written."""
-        self.listening.write_due.start(self)
+        self.listening.write_due.start(cast("ClientConnection", self))
         self._drained = Wait()
         await self._drained
 
@@ -207,14 +208,14 @@ class Answering(asyncio.Protocol):
         self._closing = True
         tunnel = Tunnel(self.transport, upstream)
         listening = self.listening
-        listening.tunnels[tunnel] = self
+        listening.tunnels[tunnel] = cast("ClientConnection", self)
         try:
             await tunnel.run(self._unread(), rest)
         finally:
             del listening.tunnels[tunnel]
             tunnel.close()
             self.bytes_sent, self.bytes_received = tunnel.sent, tunnel.received
-            listening.left(self)
+            listening.left(cast("ClientConnection", self))
 
     def _unread(self) -> bytes:
         """What came in behind the request."""
@@ -230,7 +231,7 @@ class Answering(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_paused = False
-        self.listening.write_due.stop(self)
+        self.listening.write_due.stop(cast("ClientConnection", self))
         drained, self._drained = self._drained, None
         if drained is not None:
             drained.wake()

@@ -12,20 +12,19 @@ import sys
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
-from multidict import getversion
-
 from spork_core.body import BytesBody, StreamBody
 from spork_core.errors import BadRequest, ClientDisconnected, PayloadTooLarge, Problem, RequestTimeout
 from spork_core.exchange import Exchange, Request
 from spork_core.fiber import Fiber
 from spork_core.framing import FramingError
+from spork_core.headers import version_of
 from spork_core.server.answering import Answering
 from spork_core.server.heads import ClientRequest, partial_problem
 from spork_core.tunnel import as_transport
 
 if TYPE_CHECKING:
     from spork_core.plan import Plan
-    from spork_core.server.listener import Listening
+    from spork_core.server.listener import Listening, Site
     from spork_core.snapshot import Snapshot
 
 log = logging.getLogger("spork_core.server")
@@ -53,7 +52,7 @@ class ClientConnection(Answering):
         super().__init__(listening)
         self._buffer = b""
         self._body: StreamBody | None = None
-        self._snapshot: Snapshot | None = None
+        self._snapshot: Site | None = None
         self._plan: Plan | None = None
         self._parsing = False
         self._head_begun = True
@@ -214,9 +213,9 @@ class ClientConnection(Answering):
         request.client, request.scheme, request.host = seen.address, seen.scheme, seen.host
         for name in ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"):
             headers.popall(name, None)
-        request.unchanged = getversion(headers)
+        request.unchanged = version_of(headers)
 
-    def _run(self, exchange: Exchange, plan: "Plan", snapshot: "Snapshot") -> None:
+    def _run(self, exchange: Exchange, plan: "Plan", snapshot: "Site") -> None:
         self._snapshot, self._plan = snapshot, plan
         snapshot.running += 1
         pipeline = plan.pipeline
@@ -234,7 +233,7 @@ class ClientConnection(Answering):
             if not fiber.done:
                 self._running = fiber
 
-    def runs_on(self, snapshot: "Snapshot") -> bool:
+    def runs_on(self, snapshot: "Site") -> bool:
         """True while an exchange of this connection runs on ``snapshot``."""
         return self._snapshot is snapshot
 

@@ -11,8 +11,6 @@ from typing import Any, Final
 from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, LineTooLong
 from aiohttp.http_parser import HttpRequestParser
 
-from multidict import getversion
-
 from spork_core.body import EMPTY
 from spork_core.config.model import Limits
 from spork_core.errors import (
@@ -28,7 +26,7 @@ from spork_core.errors import (
 from spork_core.exchange import Request
 from spork_core.forwarded import drop_disguised, without_forwarded
 from spork_core.framing import ChunkedFraming, Framing, LengthFraming
-from spork_core.headers import FORWARDED, HOST, SPECIAL_REQUEST, TOKEN, Headers, drop_hop_by_hop, listed, special, without_keep_alive
+from spork_core.headers import FORWARDED, HOST, SPECIAL_REQUEST, TOKEN, Headers, drop_hop_by_hop, listed, special, version_of, without_keep_alive
 
 _VERSION: Final = re.compile(rb" HTTP/[0-9](?:\.[0-9])?$")
 _ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
@@ -117,14 +115,14 @@ class HeadParser:
         if upgraded or message.upgrade or message.should_close:
             self._renew()  # llhttp takes nothing more after a message that ends the connection
         parsed = ClientRequest(message)
-        version, count = getversion(parsed.headers), len(parsed.headers)
+        version, count = version_of(parsed.headers), len(parsed.headers)
         self._check(parsed, trusted)
         target = parsed.raw_target
         if "?" in target:
             parsed.path, _, parsed.query = target.partition("?")
         else:
             parsed.path = target
-        parsed.unchanged = getversion(parsed.headers)
+        parsed.unchanged = version_of(parsed.headers)
         if parsed.version == 10:
             pass  # the upstream gets HTTP/1.1
         elif parsed.unchanged == version:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from spork_core.clock import Clock, HttpDate
 from spork_core.config.model import GatewayConfig
@@ -15,6 +15,11 @@ from spork_core.server.connection import ClientConnection
 from spork_core.server.heads import HeadParser
 
 if TYPE_CHECKING:
+    from spork_core.engine import Engine
+    from spork_core.errors import Problem
+    from spork_core.exchange import Exchange
+    from spork_core.plan import Plan
+    from spork_core.problems import ProblemPages
     from spork_core.snapshot import Snapshot
     from spork_core.tunnel import Tunnel
 
@@ -29,10 +34,36 @@ _GOODBYES: Final = 100
 """Turns of the loop that aborted connections get to end their exchanges."""
 
 
+class Site(Protocol):
+    """What the exchanges of a front run on: a snapshot, or the admin paths."""
+
+    running: int
+    """Exchanges that run on it."""
+    retired: bool
+    """True when no other exchange begins on it."""
+
+    @property
+    def engine(self) -> "Engine":
+        """Runs them."""
+
+    @property
+    def pages(self) -> "ProblemPages":
+        """Renders problems."""
+
+    def plan(self, exchange: "Exchange", target: str, max_forwards: int | None) -> "Plan":
+        """The plan of a request, or one that refuses."""
+
+    def refusal(self, problem: "Problem") -> "Plan":
+        """The plan of something that never became a request."""
+
+    def check_drained(self) -> None:
+        """Called when an exchange ends after ``retired``."""
+
+
 class Listening:
     """The shared side of a front (public or admin): limits, time limits, the current snapshot, the open connections."""
 
-    def __init__(self, config: GatewayConfig, snapshot: "Snapshot", clock: Clock, outbox: Outbox | None = None) -> None:
+    def __init__(self, config: GatewayConfig, snapshot: Site, clock: Clock, outbox: Outbox | None = None) -> None:
         self.outbox = outbox or Outbox()
         self.snapshot = snapshot
         """Where the next exchange runs; replaced by a reload."""

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from multidict import getversion, istr
+from multidict import istr
 
 from spork_core.clock import HttpDate
 from spork_core.exchange import Response
-from spork_core.headers import KERNELS_OWN, head_bytes, special
+from spork_core.headers import KERNELS_OWN, head_bytes, special, version_of
 
 DATE: Final = istr("Date")  # found in a third of the time that a str takes
 NO_CONTENT: Final = frozenset((204, 304))
@@ -29,7 +29,7 @@ def response_head(response: Response, method: str, version: int, *, close: bool,
         return b"%b%b\r\n" % (response.raw[:-2], end.encode())
     headers, status = response.headers, response.status
     length = response.body.length
-    clean = getversion(headers) == response.unchanged
+    clean = version_of(headers) == response.unchanged
     if method == "HEAD" or status in NO_CONTENT:
         extra = "" if clean else _without_content(response, length)
     else:

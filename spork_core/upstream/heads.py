@@ -5,13 +5,13 @@ from typing import Any, Final
 
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
-from multidict import getversion, istr
+from multidict import istr
 
 from spork_core.body import EMPTY, Body, StreamBody
 from spork_core.errors import UpstreamMalformed
 from spork_core.exchange import Response
 from spork_core.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
-from spork_core.headers import HOP_BY_HOP, KERNELS_OWN, drop_hop_by_hop, special, without_keep_alive
+from spork_core.headers import HOP_BY_HOP, KERNELS_OWN, drop_hop_by_hop, special, version_of, without_keep_alive
 
 MAX_HEAD: Final = 131072
 """Bytes of a response head; more is malformed."""
@@ -54,7 +54,7 @@ class Reply(Response):
             self._frame(present, no_body)
         elif not no_body and status not in NO_CONTENT and status >= 200:
             self.framing = CloseFraming
-        self.unchanged = getversion(headers)
+        self.unchanged = version_of(headers)
 
     def _frame(self, present: frozenset[str], no_body: bool) -> None:
         """Reads what frames the body and takes it, and what belongs to one hop, out of ``headers``."""

@@ -6,12 +6,12 @@ from math import gcd
 from typing import Final
 from urllib.parse import urlsplit
 
-from multidict import getversion, istr
+from multidict import istr
 
 from spork_core.body import EMPTY, Body
 from spork_core.config.model import ServiceConfig, TimeoutOverrides, UpstreamTimeouts, UpstreamTLS
 from spork_core.exchange import Endpoint, Request
-from spork_core.headers import KERNELS_OWN, head_bytes, special
+from spork_core.headers import KERNELS_OWN, head_bytes, special, version_of
 from spork_core.outbox import Outbox
 from spork_core.upstream.pool import Pool, TimeLimits
 from spork_core.upstream.resolver import Resolver
@@ -126,7 +126,7 @@ class Service:
 def request_head(request: Request, target: str, extra: str, body: Body, authority: str) -> bytes:
     """The head to send upstream: what hooks left of the client's fields, ``extra``, and the framing of ``body``."""
     headers = request.headers
-    clean = getversion(headers) == request.unchanged
+    clean = version_of(headers) == request.unchanged
     if clean and request.raw and target == request.raw_target:
         return b"%b%b\r\n" % (request.raw[:-2], extra.encode())  # untouched: 1.1 µs saved
     if not clean:  # hooks had it: what frames the message, or belongs to one hop, is the kernel's to say

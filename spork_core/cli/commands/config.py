@@ -98,6 +98,8 @@ def _differing(value: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]
         usual = default.get(key)
         if key in ("services", "plugins", "routes") and isinstance(item, dict) and isinstance(usual, dict):
             named = {name: _differing(inner, usual[name]) for name, inner in item.items() if isinstance(inner, dict)}
+            if key == "routes":  # a match is required, if only an empty one
+                named = {name: {"match": {}, **row} for name, row in named.items()}
             if named:
                 found[key] = named
         elif isinstance(item, dict) and isinstance(usual, dict):

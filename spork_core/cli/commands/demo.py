@@ -13,7 +13,9 @@ _ADMIN_PORT: Final = 8081
 
 
 @click.group(invoke_without_command=True)
-@click.option("--port", type=click.IntRange(0, 65535), help="Where the gateway listens; 0: any free port. [default: 8080]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Where the gateway listens; 0: any free port. [default: 8080]"
+)
 @click.option("--show-config", is_flag=True, help="Print the gateway's config, and end.")
 @click.pass_context
 def demo(ctx: click.Context, port: int | None, show_config: bool) -> None:
@@ -49,7 +51,9 @@ def demo(ctx: click.Context, port: int | None, show_config: bool) -> None:
         try:
             free_socket(port, instead=False).close()
         except OSError as error:
-            raise Failure(f"port {port} cannot be used: {error.strerror}", "name another, or leave --port out") from error
+            raise Failure(
+                f"port {port} cannot be used: {error.strerror}", "name another, or leave --port out"
+            ) from error
     with Backends() as backends:
         url = f"127.0.0.1:{port or free_port(_PORT if port is None else 0)}"
         admin = f"127.0.0.1:{free_port(_ADMIN_PORT)}"

@@ -109,7 +109,8 @@ def _show_steps(found: "Explanation") -> None:
     click.echo()
     heading("Hooks, in the order they are called")
     rows = [
-        (_LABELS.get(step.hook, step.hook), step.instance, step.origin, step.plugin, KINDS[step.hook].kind.value) for step in found.steps
+        (_LABELS.get(step.hook, step.hook), step.instance, step.origin, step.plugin, KINDS[step.hook].kind.value)
+        for step in found.steps
     ]
     if rows:
         table(("hook", "instance", "from", "plugin", "kind"), rows)

@@ -78,7 +78,9 @@ def init(file: Path, upstream: str) -> None:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        raise Failure(f"{file} is there already", f"name another file, or look at it with: spork check {file}") from None
+        raise Failure(
+            f"{file} is there already", f"name another file, or look at it with: spork check {file}"
+        ) from None
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror}", "name a file in a folder of yours") from None
     click.echo(f"wrote {click.style(str(file), bold=True)}: everything on 127.0.0.1:8080 goes to {upstream}")
@@ -93,5 +95,9 @@ def starter(upstream: str, installed: set[str]) -> str:
         line = f"{name}: {settings}"
         lines.append(f"  {line:<36}# {does}" if name in installed else f"  # {line:<34}# not installed: {does}")
     on = ", ".join(name for name in _PLUGINS if name in installed)
-    lines += ["", "# The instances of every route, in order; answers go back through them in reverse.", f"chain: [{on}]"]
+    lines += [
+        "",
+        "# The instances of every route, in order; answers go back through them in reverse.",
+        f"chain: [{on}]",
+    ]
     return _TEMPLATE.format(upstream=upstream, plugins="\n".join(lines))

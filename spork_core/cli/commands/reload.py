@@ -1,19 +1,22 @@
 """``spork reload``: makes a running gateway take its config file again, and reports how that went."""
 
-import os
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from spork_core.cli import admin as admin_listener
 from spork_core.cli import files
-from spork_core.cli.console import Failure
+from spork_core.cli.admin import Admin
+from spork_core.cli.console import Failure, problems
+from spork_core.errors import ConfigError
 
-_EVERY = 0.05
+_EVERY: Final = 0.05
+_LOOKS: Final = 16
+
+Status = dict[str, Any]
 
 
 @click.command()
@@ -24,8 +27,9 @@ _EVERY = 0.05
 def reload(file: Path | None, admin: str | None, pidfile: Path | None, timeout: float) -> None:
     """Make a running gateway take its config file again.
 
-    The gateway builds the new config beside the old one and changes over when it is sound; requests that run end as they
-    began. A config that fails leaves the old one serving.
+    The gateway builds the new config beside the old one and changes over when it is sound; requests that run end as
+    they began. A config that fails leaves the old one serving. FILE is only read to find the admin listener: the
+    gateway takes the file that it was started with.
 
     \b
     Examples:
@@ -35,69 +39,78 @@ def reload(file: Path | None, admin: str | None, pidfile: Path | None, timeout: 
 
     Exit code: 0 when the new config serves, 1 when the old one still does.
     """
-    if pidfile is not None:
-        pid = _pid(pidfile)
-        try:
-            listener = admin_listener.find(admin, file)
-            before = listener.status()
-        except Failure as failure:
-            _signal(pid, pidfile)
-            click.echo(f"asked process {pid} to reload; its log says how it went ({failure.message})")
-            return
-        ask: Callable[[], None] = lambda: _signal(pid, pidfile)  # noqa: E731  two ways to ask, one to wait
-    else:
+    try:
         listener = admin_listener.find(admin, file)
-        before = listener.status()
-        ask = lambda: _post(listener)  # noqa: E731
-    ask()
-    _report(listener, before, timeout)
+        before = _statuses(listener)
+    except Failure as failure:
+        if pidfile is None:
+            raise
+        _signal(pidfile)
+        click.echo(f"asked the process of {pidfile} to reload; its log says how it went ({failure.message})")
+        return
+    if pidfile is None:
+        _post(listener)
+    else:
+        _signal(pidfile)
+    _report(listener, before, timeout, lambda: _explain(file))
 
 
-def _pid(pidfile: Path) -> int:
+def _signal(pidfile: Path) -> None:
+    from spork_core.workers import signal_reload
+
     try:
-        pid = int(pidfile.read_text(encoding="ascii").split()[0])
-    except (OSError, ValueError, IndexError) as error:
-        reason = getattr(error, "strerror", None) or "it holds no number"
-        raise Failure(f"{pidfile} cannot be read: {reason}", 'start the gateway with "spork run --pidfile"') from error
-    if pid <= 1:
-        raise Failure(f"{pidfile} holds {pid}, which is no gateway's process", "delete it and start the gateway again")
-    return pid
+        signal_reload(pidfile)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        remedy = 'is it running? "spork run --pidfile" writes the file'
+        raise Failure(f"the process of {pidfile} cannot be asked: {reason}", remedy) from error
 
 
-def _signal(pid: int, pidfile: Path) -> None:
-    try:
-        os.kill(pid, signal.SIGHUP)
-    except OSError as error:
-        raise Failure(f"process {pid} of {pidfile} cannot be signalled: {error.strerror}", "is it running?") from error
-
-
-def _post(listener: admin_listener.Admin) -> None:
+def _post(listener: Admin) -> None:
     reply = listener.ask("POST", "/reload")
     if reply.status != 202:
         raise Failure(f"{listener} refuses to reload: {reply.text.strip()}", "restart the gateway instead")
 
 
-def _report(listener: admin_listener.Admin, before: dict[str, Any], timeout: float) -> None:
+def _statuses(listener: Admin) -> dict[object, Status]:
+    """What the gateway says, by process id: any one of several workers may answer, and counts its own reloads."""
+    first = listener.status()
+    found = {first.get("pid"): first}
+    if first.get("worker") is not None:
+        for _ in range(_LOOKS):
+            another = listener.status()
+            found[another.get("pid")] = another
+    return found
+
+
+def _report(listener: Admin, before: dict[object, Status], timeout: float, explain: Callable[[], None]) -> None:
     """Waits until the gateway says how it went, and says so."""
     due = time.monotonic() + timeout
     while True:
         now = listener.status()
-        if now.get("reloads") != before.get("reloads"):
-            click.echo(
-                f"{click.style('reloaded', fg='green', bold=True)}: "
-                f"{now.get('routes')} routes, {len(now.get('instances', ()))} instances"
-            )
+        earlier = before.setdefault(now.get("pid"), now)
+        if now.get("reloads") != earlier.get("reloads"):
+            word = click.style("reloaded", fg="green", bold=True)
+            click.echo(f"{word}: {now.get('routes')} routes, {len(now.get('instances', ()))} instances")
             return
-        if _failures(now) != _failures(before):
-            why = now.get("last_reload_error")
+        if now.get("last_reload_failed") and not earlier.get("last_reload_failed"):
+            explain()
             raise Failure(
-                "the gateway could not use the new config and goes on with the old one" + (f":\n{why}" if why else ""),
-                '"spork check" says what is wrong with the file; the log of the gateway says the rest',
+                "the gateway could not use the new config and goes on with the old one",
+                "its log says why; mend the file",
             )
         if time.monotonic() >= due:
-            raise Failure(f"the gateway has not said within {timeout:g} s how it went", "look into its log")
+            again = ", and its last reload failed" if now.get("last_reload_failed") else ""
+            remedy = 'its log says why; "spork check" looks at the file'
+            raise Failure(f"no new config serves after {timeout:g} s{again}", remedy)
         time.sleep(_EVERY)
 
 
-def _failures(status: dict[str, Any]) -> object:
-    return status.get("reload_failures", status.get("last_reload_failed"))
+def _explain(file: Path | None) -> None:
+    """What is wrong with the config file as it looks from here; nothing when there is none, or nothing is."""
+    try:
+        files.build(files.find(file))
+    except ConfigError as error:
+        problems(error)
+    except Failure:
+        return

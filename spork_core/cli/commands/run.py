@@ -76,7 +76,7 @@ def serve(
     announce: Callable[[str], None],
     pidfile: Path | None = None,
 ) -> int:
-    """Serves until stopped; what keeps it from that becomes a Failure. The first config of ``source`` is one that builds."""
+    """Serves until stopped, by a first config that is known to build. Raises Failure when that cannot be."""
     from spork_core import workers
 
     try:

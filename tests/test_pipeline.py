@@ -1,0 +1,392 @@
+"""A chain compiled: kinds, order, policies; and that it does what pluggy's own calls would do."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from inspect import isawaitable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spork_core.errors import Forbidden, NotFound, PluginFailed, Problem
+from spork_core.exchange import Attempt, Endpoint, Exchange, Identity, Request, Response
+from spork_core.hookspecs import KINDS, Kind
+from spork_core.pipeline import EMPTY_PIPELINE, Pipeline
+from spork_core.registry import Instance
+from tests.reference import ARGUMENTS, Reference, instance_of, plugin_of
+
+GATES = [hook for hook, kind in KINDS.items() if kind.kind is Kind.GATE]
+FIRSTS = [hook for hook, kind in KINDS.items() if kind.kind is Kind.FIRST]
+MAPS = [hook for hook, kind in KINDS.items() if kind.kind is Kind.MAP]
+WATCHES = [hook for hook, kind in KINDS.items() if kind.kind is Kind.WATCH]
+STOPPING = [*GATES, *FIRSTS]
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """The failures of hooks are logged with their traces; the handlers of pytest keep the records."""
+    with caplog.at_level(logging.ERROR, "spork_core.pipeline"):
+        yield
+
+
+def answer_of(hook: str) -> Any:
+    answers: dict[type, Any] = {Response: Response(), Identity: Identity("ann"), Endpoint: Endpoint("s", "http://e")}
+    return answers.get(KINDS[hook].answer[0], 1.5)
+
+
+def given_to(hook: str, exchange: Exchange) -> tuple[Any, ...]:
+    second = {"attempt": Attempt(1, 0), "error": NotFound()}.get(ARGUMENTS.get(hook, ""))
+    return (exchange,) if second is None else (exchange, second)
+
+
+def link(
+    name: str, log: list[str], hook: str, act: Callable[[], Any], is_async: bool = False, **envelope: Any
+) -> Instance:
+    """An instance whose hook writes its name down and then acts."""
+
+    def plain(self: Any, exchange: Exchange) -> Any:
+        log.append(name)
+        return act()
+
+    async def coroutine(self: Any, exchange: Exchange) -> Any:
+        log.append(name)
+        answer = act()
+        return await answer if isawaitable(answer) else answer
+
+    return instance_of(plugin_of(**{hook: coroutine if is_async else plain}), name, **envelope)
+
+
+async def fire(hook: str, *chain: Instance, exchange: Exchange | None = None) -> Any:
+    phase = getattr(Pipeline(chain), hook)
+    answer = phase(*given_to(hook, exchange or Exchange(Request())))
+    return await answer if isawaitable(answer) else answer
+
+
+def nothing() -> None:
+    return None
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def act() -> Any:
+        raise error
+
+    return act
+
+
+async def never() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+# -- kinds and order ------------------------------------------------------------------------------------
+
+
+def test_a_hook_that_nobody_has_is_none() -> None:
+    assert [getattr(EMPTY_PIPELINE, hook) for hook in KINDS] == [None] * 13
+    assert (EMPTY_PIPELINE.tasked, EMPTY_PIPELINE.challenges, repr(EMPTY_PIPELINE)) == (False, (), "<Pipeline empty>")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("hook", KINDS)
+async def test_the_chain_is_asked_in_order_and_back_on_the_way_out(hook: str, is_async: bool) -> None:
+    log: list[str] = []
+    chain = [link(name, log, hook, nothing, is_async) for name in "abc"]
+
+    assert await fire(hook, *chain) is None
+    assert log == (["c", "b", "a"] if KINDS[hook].reverse else ["a", "b", "c"])
+    assert Pipeline(chain).tasked is is_async
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("hook", STOPPING)
+async def test_the_first_answer_ends_it(hook: str, is_async: bool) -> None:
+    log: list[str] = []
+    answer = answer_of(hook)
+    chain = [
+        link("a", log, hook, nothing),
+        link("b", log, hook, lambda: answer, is_async),
+        link("c", log, hook, nothing),
+    ]
+
+    assert await fire(hook, *chain) is answer
+    assert log == ["a", "b"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("hook", MAPS)
+async def test_each_may_replace_the_response_and_the_next_sees_it(hook: str, is_async: bool) -> None:
+    exchange, seen = Exchange(Request()), []
+    exchange.response = Response(200)
+
+    def replace() -> Response:
+        seen.append(exchange.response.status if exchange.response else None)
+        return Response(200 + len(seen))
+
+    chain = [link(name, [], hook, replace, is_async) for name in "ab"]
+    await fire(hook, *chain, exchange=exchange)
+
+    assert (seen, exchange.response.status) == ([200, 201], 202)
+
+
+async def test_first_takes_the_first_answer_not_the_first_coroutine() -> None:
+    ann, log = Identity("ann"), []
+    chain = [link("a", log, "authenticate", nothing, True), link("b", log, "authenticate", lambda: ann, True)]
+
+    assert await fire("authenticate", *chain) is ann
+
+
+async def test_def_and_async_def_stand_in_one_chain() -> None:
+    log: list[str] = []
+    chain = [link(name, log, "pre_auth", nothing, name in "bd") for name in "abcd"]
+
+    await fire("pre_auth", *chain)
+
+    assert log == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("function", "got"),
+    [
+        (lambda self: "none", []),
+        (lambda self, exchange: None, ["exchange"]),
+        (lambda self, attempt: None, ["attempt"]),
+        (lambda self, attempt, exchange: None, ["attempt", "exchange"]),
+        (lambda self, exchange, attempt: None, ["exchange", "attempt"]),
+    ],
+)
+def test_a_hook_takes_any_of_its_arguments_in_any_order(function: Any, got: list[str]) -> None:
+    seen: list[Any] = []
+    source = f"def after_attempt(self{''.join(f', {name}' for name in got)}): seen.extend([{', '.join(got)}])"
+    exec(source, scope := {"seen": seen})  # as an author writes it: pluggy reads the names
+    exchange, attempt = Exchange(Request()), Attempt(1, 0)
+
+    Pipeline([instance_of(plugin_of(after_attempt=scope["after_attempt"]))]).after_attempt(exchange, attempt)  # type: ignore[misc]
+
+    assert seen == [{"exchange": exchange, "attempt": attempt}[name] for name in got]
+
+
+def test_only_keeps_the_chain_and_drops_hooks() -> None:
+    log: list[str] = []
+    chain = [link("a", log, "pre_auth", nothing, True), link("b", log, "on_error", nothing)]
+
+    less = Pipeline(chain).only(["on_error"])
+
+    assert (less.pre_auth, less.on_error is None, less.tasked, repr(less)) == (None, False, False, "<Pipeline a → b>")
+
+
+def test_challenges_are_those_of_authenticating_instances_in_order() -> None:
+    def challenging(name: str, challenge: str | None, hook: str) -> Instance:
+        made = {"challenge": lambda self: challenge}
+        return instance_of(plugin_of(made, **{hook: lambda self: None}), name)
+
+    chain = [
+        challenging(*it) for it in [("a", "Bearer", "authenticate"), ("b", None, "authenticate"), ("c", "No", "serve")]
+    ]
+
+    assert Pipeline([*chain, challenging("d", "Basic", "authenticate")]).challenges == ("Bearer", "Basic")
+
+
+# -- failures -------------------------------------------------------------------------------------------
+
+FAILURES = {
+    "raise": raising(ValueError("s3cret")),
+    "wrong type": lambda: object(),
+    "bool": lambda: True,
+    "coroutine": never,
+    "exit": lambda: sys.exit(3),
+}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("what", [name for name in FAILURES if name != "coroutine"])
+@pytest.mark.parametrize("hook", STOPPING)
+async def test_a_failure_of_a_closed_instance_refuses(hook: str, what: str, is_async: bool) -> None:
+    log: list[str] = []
+    failing = link("a", log, hook, FAILURES[what], is_async)
+
+    with pytest.raises(PluginFailed) as refused:
+        await fire(hook, failing, link("b", log, hook, nothing))
+
+    assert (refused.value.instance, refused.value.hook, failing.failures, log) == ("a", hook, 1, ["a"])
+    assert "s3cret" not in refused.value.detail
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("what", [name for name in FAILURES if name != "coroutine"])
+@pytest.mark.parametrize("hook", [*STOPPING, *MAPS])
+async def test_a_failure_of_an_open_instance_is_skipped_and_counted(hook: str, what: str, is_async: bool) -> None:
+    log: list[str] = []
+    failing = link("a", log, hook, FAILURES[what], is_async, on_failure="open")
+    answer = answer_of(hook)
+
+    found = await fire(hook, failing, link("b", log, hook, lambda: answer))
+
+    assert (sorted(log), failing.failures) == (["a", "b"], 1)
+    assert found is (None if hook in MAPS else answer)
+
+
+@pytest.mark.parametrize("policy", ["open", "closed"])
+@pytest.mark.parametrize("hook", KINDS)
+async def test_a_coroutine_from_a_def_is_a_failure_and_never_runs(hook: str, policy: str) -> None:
+    failing = link("a", [], hook, never, on_failure=policy)
+
+    try:
+        await fire(hook, failing)
+    except PluginFailed as failed:
+        assert "coroutine" in failed.reason
+
+    assert failing.failures == 1
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("policy", ["open", "closed"])
+@pytest.mark.parametrize("hook", [*STOPPING, *MAPS])
+async def test_a_problem_is_an_answer_not_a_failure(hook: str, policy: str, is_async: bool) -> None:
+    problem = Forbidden("No.")
+    refusing = link("a", [], hook, raising(problem), is_async, on_failure=policy)
+
+    with pytest.raises(Forbidden) as refused:
+        await fire(hook, refusing)
+
+    assert (refused.value is problem, refusing.failures) == (True, 0)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("policy", ["open", "closed"])
+@pytest.mark.parametrize("hook", KINDS)
+async def test_a_cancellation_goes_through(hook: str, policy: str, is_async: bool) -> None:
+    cancelled = link("a", [], hook, raising(asyncio.CancelledError()), is_async, on_failure=policy)
+
+    with pytest.raises(asyncio.CancelledError):
+        await fire(hook, cancelled)
+
+    assert cancelled.failures == 0
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("act", [raising(ValueError()), raising(Forbidden()), FAILURES["exit"], Response], ids=str)
+@pytest.mark.parametrize("hook", WATCHES)
+async def test_a_watch_changes_nothing(hook: str, act: Any, is_async: bool) -> None:
+    log: list[str] = []
+    exchange = Exchange(Request())
+    chain = [link("a", log, hook, nothing), link("b", log, hook, act, is_async)]
+
+    assert await fire(hook, *chain, exchange=exchange) is None
+    assert (log, exchange.response, chain[1].failures) == (["b", "a"], None, int(act is not Response))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("hook", MAPS)
+async def test_a_failure_does_not_skip_those_behind_it(hook: str, is_async: bool) -> None:
+    log: list[str] = []
+    acts = {"a": nothing, "b": raising(Forbidden()), "c": object, "d": nothing}
+    chain = [link(name, log, hook, act, is_async) for name, act in acts.items()]
+
+    with pytest.raises(Forbidden):
+        await fire(hook, *chain)
+
+    assert log == ["d", "c", "b", "a"]
+
+
+@pytest.mark.parametrize(("policy", "raised"), [("closed", PluginFailed), ("open", None)])
+async def test_a_timeout_is_a_failure(policy: str, raised: type[Exception] | None) -> None:
+    slow = link("a", [], "on_request", never, True, on_failure=policy, timeout=0.001)
+    try:
+        await fire("on_request", slow)
+    except PluginFailed as failed:
+        assert failed.reason == "a.on_request: TimeoutError"
+        assert raised is PluginFailed
+    assert slow.failures == 1
+
+
+async def test_a_budget_is_for_all_hooks_of_an_exchange() -> None:
+    async def hangs(self: Any) -> None:
+        await never()
+
+    async def waits(self: Any) -> None:
+        await asyncio.sleep(0)
+
+    one = instance_of(plugin_of(pre_auth=hangs, on_request=waits), on_failure="open", budget=0.001)
+    exchange, other = Exchange(Request()), Exchange(Request())
+    await fire("pre_auth", one, exchange=exchange)
+    await fire("on_request", one, exchange=exchange)
+    assert one.failures == 2
+    await fire("on_request", one, exchange=other)
+    assert one.failures == 2
+
+
+async def test_a_failure_is_logged_with_instance_hook_and_policy(caplog: pytest.LogCaptureFixture) -> None:
+    await fire("on_request", link("limit-60", [], "on_request", raising(ValueError("broken")), on_failure="open"))
+
+    assert caplog.messages == ["instance limit-60 failed in on_request (on_failure: open): ValueError: broken"]
+    assert caplog.records[0].exc_info is not None
+
+
+# -- compiled = reference -------------------------------------------------------------------------------
+
+ACTS = ["none", "answer", "wrong", "bool", "problem", "raise", "exit", "coroutine"]
+acting = st.tuples(st.sampled_from(ACTS), st.booleans())
+links = st.tuples(
+    st.dictionaries(st.sampled_from(list(KINDS)), acting, max_size=6), st.sampled_from(["open", "closed"])
+)
+
+
+def act(hook: str, what: str, name: str) -> Any:
+    if what == "problem":
+        raise Forbidden(name)
+    if what == "raise":
+        raise ValueError(name)
+    if what == "exit":
+        sys.exit(name)
+    if what == "answer" and KINDS[hook].answer:
+        answer = answer_of(hook)
+        return Response(reason=name) if isinstance(answer, Response) else answer
+    return {"wrong": object(), "bool": False, "coroutine": never()}[what] if what in ("wrong", "bool") else None
+
+
+def built(number: int, hooks: dict[str, tuple[str, bool]], policy: str, log: list[Any]) -> Instance:
+    def make(hook: str, what: str, is_async: bool) -> Callable[..., Any]:
+        def plain(self: Any, exchange: Exchange) -> Any:
+            log.append((hook, number, exchange.response.reason if exchange.response else None))
+            return never() if what == "coroutine" else act(hook, what, f"{number}")
+
+        async def coroutine(self: Any, exchange: Exchange) -> Any:
+            await asyncio.sleep(0)
+            answer = plain(self, exchange)
+            return await asyncio.sleep(0, answer)
+
+        return coroutine if is_async and what != "coroutine" else plain
+
+    made = {hook: make(hook, what, is_async) for hook, (what, is_async) in hooks.items()}
+    return instance_of(plugin_of(**made), f"p{number}", on_failure=policy)
+
+
+async def transcript(scripts: list[tuple[dict[str, tuple[str, bool]], str]], compiled: bool) -> list[Any]:
+    """All hooks fired once, in the order of an exchange's life: who was asked and saw what, and what came of it."""
+    log: list[Any] = []
+    chain = [built(number, hooks, policy, log) for number, (hooks, policy) in enumerate(scripts)]
+    exchange, pipeline, reference = Exchange(Request()), Pipeline(chain), Reference(chain)
+    for hook in KINDS:
+        given, phase = given_to(hook, exchange), getattr(pipeline, hook)
+        try:
+            if compiled:
+                answer = phase(*given) if phase is not None else None
+                answer = await answer if isawaitable(answer) else answer
+            else:
+                answer = await reference.run(hook, *given)
+            log.append((hook, repr(answer), getattr(answer, "reason", None)))
+        except Problem as problem:
+            log.append((hook, type(problem), problem.detail, getattr(problem, "instance", None)))
+        log.append(exchange.response.reason if exchange.response else None)
+    return [*log, [instance.failures for instance in chain]]
+
+
+@given(st.lists(links, max_size=4))
+def test_the_compiled_pipeline_does_what_the_reference_does(scripts: Any) -> None:
+    logging.disable(logging.CRITICAL)
+    try:
+        assert asyncio.run(transcript(scripts, True)) == asyncio.run(transcript(scripts, False))
+    finally:
+        logging.disable(logging.NOTSET)
