@@ -193,7 +193,6 @@ class Answering(asyncio.Protocol):
 
     async def _drain(self) -> None:
         """Until the client has read enough for more to be written."""
-        self.listening.write_due.start(cast("ClientConnection", self))
         self._drained = Wait()
         await self._drained
 
@@ -228,6 +227,7 @@ class Answering(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._write_paused = True
+        self.listening.write_due.start(cast("ClientConnection", self))
 
     def resume_writing(self) -> None:
         self._write_paused = False

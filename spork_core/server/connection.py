@@ -136,9 +136,11 @@ class ClientConnection(Answering):
             return
         self._parsing = True
         try:
-            while self._buffer and not self._running and not self._closing:
+            while self._buffer and not (self._running or self._closing or self._write_paused):
                 if not self._take_request():
                     break
+                if self._buffer:  # pipelined: a client that sends without reading must meet its own back-pressure
+                    self.listening.outbox.flush()
         finally:
             self._parsing = False
 
@@ -321,6 +323,11 @@ class ClientConnection(Answering):
         """The rest of the request's content is not wanted; ``_done`` ends the connection after the answer."""
 
     # -- asyncio's side: out, and the end -----------------------------------------------------------
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._buffer and not self._running:
+            self._next_request()
 
     def eof_received(self) -> bool:
         if not self._running:
