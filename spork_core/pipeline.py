@@ -1,12 +1,12 @@
 """A route's chain compiled into flat loops: decided at load, nothing to decide in an exchange.
 
 Rules of this file
-1. pluggy has checked and found the implementations; nothing here is called through pluggy. One exchange of 10 plugins with
-   16 implementations costs 14 µs through ``pm.hook`` calls (CPython 3.11) and under 3 µs so.
+1. pluggy has checked and found the implementations; nothing here is called through pluggy. One exchange of 10 plugins
+   with 16 implementations costs 14 µs through ``pm.hook`` calls (CPython 3.11) and under 3 µs so.
 2. A phase is None when nobody implements its hook: the exchange does not even look. A phase of ``def`` hooks is a plain
    function; one that has an ``async def`` is a coroutine function, and then the exchange runs under a Task.
-3. A Problem raised by a plugin is its answer. Anything else it raises is its failure, and the instance's policy decides.
-   ``asyncio.CancelledError`` is neither and goes through.
+3. A Problem raised by a plugin is its answer. Anything else it raises is its failure, and the instance's policy
+   decides. ``asyncio.CancelledError`` is neither and goes through.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from spork_core.errors import PluginFailed, Problem
-from spork_core.exchange import Exchange, Response
+from spork_core.exchange import Exchange, Response, StateKey
 from spork_core.hookspecs import KINDS, HookKind, Kind
 from spork_core.registry import Instance
 
@@ -67,9 +67,9 @@ class Pipeline:
             setattr(self, hook, _PHASES[kind.kind](hook, calls) if calls else None)
             self.tasked |= any(call.is_async for call in calls)
         self.challenges: tuple[str, ...] = tuple(
-            challenge
+            instance.challenge
             for instance in self.chain
-            if "authenticate" in instance.impls and (challenge := instance.plugin.challenge()) is not None
+            if "authenticate" in instance.impls and instance.challenge is not None
         )
         """The ``WWW-Authenticate`` challenges of the chain, in order."""
 
@@ -133,7 +133,9 @@ def _call(instance: Instance, hook: str, kind: HookKind) -> _Call:
         failed.__cause__ = trace
         return failed
 
-    if instance.config.timeout is not None and is_async:
+    if is_async and instance.config.budget is not None:
+        function = _budgeted(function, instance.config.budget, instance.spent)
+    if is_async and instance.config.timeout is not None:
         function = _timed(function, instance.config.timeout)
     if instance.on_failure == "open" and kind.kind is not Kind.WATCH:
         function = (_open_async if is_async else _open)(function, kind.answer, on_failed)
@@ -157,6 +159,23 @@ def _timed(function: Callable[..., Awaitable[Any]], seconds: float) -> Callable[
     return timed
 
 
+def _budgeted(
+    function: Callable[..., Awaitable[Any]], seconds: float, key: StateKey[float]
+) -> Callable[..., Awaitable[Any]]:
+    """``seconds`` for all hooks of one instance in one exchange; ``key``: what they have used up."""
+
+    async def budgeted(exchange: Exchange, *more: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        spent, begun = exchange.get(key, 0.0), loop.time()
+        try:
+            async with asyncio.timeout(seconds - spent):
+                return await function(exchange, *more)
+        finally:
+            exchange[key] = spent + loop.time() - begun
+
+    return budgeted
+
+
 def _open(
     function: Callable[..., Any], answers: tuple[type, ...], on_failed: Callable[[object], object]
 ) -> Callable[..., Any]:
@@ -168,7 +187,7 @@ def _open(
         except _FAILURES as error:
             on_failed(error)
             return None
-        if answer is not None and not isinstance(answer, answers):
+        if answer is not None and not (isinstance(answer, answers) and type(answer) is not bool):
             on_failed(answer)
             return None
         return answer
@@ -187,7 +206,7 @@ def _open_async(
         except _FAILURES as error:
             on_failed(error)
             return None
-        if answer is not None and not isinstance(answer, answers):
+        if answer is not None and not (isinstance(answer, answers) and type(answer) is not bool):
             on_failed(answer)
             return None
         return answer
@@ -213,7 +232,7 @@ def _until(hook: str, calls: list[_Call]) -> Phase:
                 except _FAILURES as error:
                     raise call.on_failed(error) from error
                 if answer is not None:
-                    if isinstance(answer, answers):
+                    if isinstance(answer, answers) and type(answer) is not bool:  # no number of seconds to wait
                         return answer
                     raise call.on_failed(answer)
             return None
@@ -231,7 +250,7 @@ def _until(hook: str, calls: list[_Call]) -> Phase:
             except _FAILURES as error:
                 raise call.on_failed(error) from error
             if answer is not None:
-                if isinstance(answer, answers):
+                if isinstance(answer, answers) and type(answer) is not bool:
                     return answer
                 raise call.on_failed(answer)
         return None
@@ -239,7 +258,7 @@ def _until(hook: str, calls: list[_Call]) -> Phase:
     return until_async
 
 
-def _replace(hook: str, calls: list[_Call]) -> Phase:
+def _replace(_: str, calls: list[_Call]) -> Phase:
     """Map: each may replace ``exchange.response``; the next sees the replaced one.
 
     A failure does not skip the ones behind it: with ``on_response`` those add what every answer must carry. The last
@@ -291,17 +310,21 @@ def _replace(hook: str, calls: list[_Call]) -> Phase:
     return replace_async
 
 
-def _watch(hook: str, calls: list[_Call]) -> Phase:
-    """Watch: failures are logged and counted, and change nothing."""
+def _watch(_: str, calls: list[_Call]) -> Phase:
+    """Watch: failures are logged and counted, and change nothing. Answers are ignored, but a coroutine from a ``def`` is
+    work that would not be done."""
     if not any(call.is_async for call in calls):
         functions = tuple((call.function, call) for call in calls)
 
         def watch(*given: Any) -> None:
             for function, call in functions:
                 try:
-                    function(*given)
+                    answer = function(*given)
                 except _FAILURES as error:
                     call.on_failed(error)
+                else:
+                    if answer is not None and asyncio.iscoroutine(answer):
+                        call.on_failed(answer)
 
         return watch
 
@@ -310,9 +333,12 @@ def _watch(hook: str, calls: list[_Call]) -> Phase:
             try:
                 answer = call.function(*given)
                 if call.is_async:
-                    await answer
+                    answer = await answer
             except _FAILURES as error:
                 call.on_failed(error)
+            else:
+                if answer is not None and asyncio.iscoroutine(answer):
+                    call.on_failed(answer)
 
     return watch_async
 

@@ -10,6 +10,8 @@ import pluggy
 
 from spork_core.config.model import InstanceConfig
 from spork_core.errors import ConfigError, ConfigProblem, SporkError
+from spork_core.exchange import StateKey
+from spork_core.headers import FIELD_VALUE
 from spork_core.hookspecs import GATEWAY_HOOKS, KINDS, ExchangeHooks, GatewayHooks
 from spork_core.plugin import ENTRY_POINTS, OnFailure, Plugin
 
@@ -77,7 +79,19 @@ def _dist(point: EntryPoint) -> str:
 class Instance:
     """One plugin instance of a snapshot, with its policy and what it has been through."""
 
-    __slots__ = ("config", "distribution", "failures", "impls", "name", "on_failure", "plugin", "started", "users")
+    __slots__ = (
+        "challenge",
+        "config",
+        "distribution",
+        "failures",
+        "impls",
+        "name",
+        "on_failure",
+        "plugin",
+        "spent",
+        "started",
+        "users",
+    )
 
     def __init__(self, config: InstanceConfig, plugin: Plugin[Any], distribution: str) -> None:
         self.config = config
@@ -87,6 +101,10 @@ class Instance:
         self.on_failure: OnFailure = config.on_failure or plugin.on_failure
         self.impls: dict[str, pluggy.HookImpl] = {}
         """Its implementations by hook, those its config does not need left out."""
+        self.challenge: str | None = None
+        """What ``Plugin.challenge`` said at load."""
+        self.spent: StateKey[float] = StateKey(f"{config.name} spent")
+        """Seconds that its hooks have used up in an exchange; kept when it has a budget."""
         self.failures = 0
         """How often a hook of it crashed, timed out or answered with a wrong type."""
         self.started = False
@@ -120,14 +138,16 @@ def make_instance(config: InstanceConfig, registry: Registry) -> Instance:
     try:
         manager.register(plugin, config.name)
         manager.check_pending()
-        wanted = plugin.hooks()
+        wanted = _wanted(plugin)
+        instance.challenge = _challenge(plugin)
     except (Exception, SystemExit) as error:
         raise ConfigError(
             [ConfigProblem(f"plugin {config.use} breaks the hook contract: {error}", path=path)]
         ) from error
-    if wanted is not None and (unknown := set(wanted) - _KNOWN):
+    if wanted is not None and (unknown := wanted - _KNOWN):
         message = f"hooks() of plugin {config.use} names {', '.join(sorted(unknown))}, which no hook is called"
-        raise ConfigError([ConfigProblem(message, path=path)])
+        remedies = [f"did you mean {near[0]}?" for name in sorted(unknown) if (near := get_close_matches(name, _KNOWN, 1))]
+        raise ConfigError([ConfigProblem(message, path=path, remedy=" ".join(remedies))])
     for name in _KNOWN:
         if wanted is not None and name in KINDS and name not in wanted:
             continue
@@ -136,13 +156,36 @@ def make_instance(config: InstanceConfig, registry: Registry) -> Instance:
     return instance
 
 
+def _wanted(plugin: Plugin[Any]) -> frozenset[str] | None:
+    hooks = plugin.hooks()
+    if hooks is None:
+        return None
+    wanted = frozenset([hooks] if isinstance(hooks, str) else hooks)
+    if not all(isinstance(name, str) for name in wanted):
+        raise TypeError("hooks() must give names")
+    return wanted
+
+
+def _challenge(plugin: Plugin[Any]) -> str | None:
+    challenge = plugin.challenge()
+    if challenge is not None and not (isinstance(challenge, str) and FIELD_VALUE.fullmatch(challenge)):
+        raise TypeError("challenge() must give the text of a header field, or None")
+    return challenge
+
+
 def _misnamed(plugin: Plugin[Any], config: InstanceConfig, path: str) -> Iterable[ConfigProblem]:
     """pluggy reports a hook that does not exist only at ``check_pending``, one at a time and without a suggestion."""
-    for name in dir(type(plugin)):
-        options = getattr(getattr(type(plugin), name, None), "spork_impl", None)
+    cls = type(plugin)
+    for name in ("provides", "requires", "before", "after"):
+        if isinstance(value := getattr(cls, name), str):
+            message = f"{name} of plugin {config.use} is a text, not a tuple of them"
+            yield ConfigProblem(message, path=path, remedy=f'write {name} = ("{value}",)')
+    for attribute in dir(cls):
+        options = getattr(getattr(cls, attribute, None), "spork_impl", None)
         if options is None:
             continue
-        where = f"{type(plugin).__module__}.{type(plugin).__qualname__}.{name}"
+        name = options.get("specname") or attribute
+        where = f"{cls.__module__}.{cls.__qualname__}.{attribute}"
         if name not in _KNOWN:
             near = get_close_matches(name, _KNOWN, 1)
             remedy = f"did you mean {near[0]}?" if near else f"the hooks are {', '.join((*KINDS, *GATEWAY_HOOKS))}"
@@ -173,7 +216,7 @@ def order_problems(chain: Iterable[Instance], where: str) -> list[ConfigProblem]
     for at, instance in enumerate(line):
         plugin = instance.plugin
         for capability in plugin.requires:
-            found = providers.get(capability)
+            found = [other for other in providers.get(capability, ()) if other != at]
             if not found:
                 problems.append(
                     ConfigProblem(
@@ -191,9 +234,7 @@ def order_problems(chain: Iterable[Instance], where: str) -> list[ConfigProblem]
         for capability in plugin.before:
             for other in providers.get(capability, ()):
                 if other < at:
-                    problems.append(
-                        _swap(line[other], instance, f"must come after {instance.name}, which precedes", where)
-                    )
+                    problems.append(_swap(line[other], instance, f"provides {capability}, which must come after", where))
     return problems
 
 

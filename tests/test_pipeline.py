@@ -343,7 +343,7 @@ def act(hook: str, what: str, name: str) -> Any:
     if what == "answer" and KINDS[hook].answer:
         answer = answer_of(hook)
         return Response(reason=name) if isinstance(answer, Response) else answer
-    return {"wrong": object(), "bool": False, "coroutine": never()}[what] if what in ("wrong", "bool") else None
+    return {"wrong": object(), "bool": False}.get(what)
 
 
 def built(number: int, hooks: dict[str, tuple[str, bool]], policy: str, log: list[Any]) -> Instance:

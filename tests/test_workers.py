@@ -111,10 +111,10 @@ async def test_sigterm_lets_what_runs_end(files: Files, workers: int) -> None:
             upstream.let_go.set()
 
             assert (await client.answer())[::2] == (200, "ok")
-            assert await gateway.ended() == 0
-            assert not files.pidfile.exists()
             client.close()
             idle.close()
+            assert await gateway.ended() == 0
+            assert not files.pidfile.exists()
 
 
 async def test_readiness_goes_first(files: Files) -> None:
@@ -184,7 +184,7 @@ async def test_sighup_reloads_every_worker(files: Files, workers: int) -> None:
         assert (await get(gateway.listening[0], "/"))[0] == 502
 
         files.write(workers, more="errors: {type_base: https://example.com/}")
-        signal_reload(files.pidfile)
+        await asyncio.to_thread(signal_reload, files.pidfile)
         lines = [await gateway.line("reloaded: ") for _ in range(workers)]
 
         assert len({line.split("[")[1].split("]")[0] for line in lines}) == workers
@@ -290,8 +290,8 @@ async def test_no_worker_outlives_its_supervisor(files: Files) -> None:
             upstream.let_go.set()
 
             assert (await client.answer())[0] == 200
-            assert await gateway.ended() == -signal.SIGKILL
             client.close()
+            assert await gateway.ended() == -signal.SIGKILL
 
 
 async def test_a_worker_that_hangs_is_killed(files: Files) -> None:

@@ -98,7 +98,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def named(text: str) -> Admin:
-    """The listener of ``http://127.0.0.1:8081``, ``127.0.0.1:8081``, ``https://…`` or ``unix:/…``. Raises BadParameter."""
+    """The listener of ``http://127.0.0.1:8081``, ``127.0.0.1:8081``, ``https://…`` or ``unix:/…``.
+
+    Raises click.BadParameter.
+    """
     tls = text.startswith("https://")
     authority = text if text.startswith("unix:") else urlsplit(text if "://" in text else f"//{text}").netloc
     if "://" in text and ":" not in authority.rpartition("]")[2]:

@@ -34,7 +34,10 @@ def places() -> list[Path]:
 
 
 def find(file: Path | None) -> Path:
-    """The config file: ``file``, else SPORK_CONFIG's, else the first of ``places`` that is there. Raises Misconfigured."""
+    """The config file: ``file``, else SPORK_CONFIG's, else the first of ``places`` that is there.
+
+    Raises Misconfigured.
+    """
     if file is not None:
         return file
     if named := os.environ.get(VARIABLE):

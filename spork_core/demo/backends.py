@@ -18,7 +18,10 @@ _GRACE: Final = 5.0
 
 
 def free_socket(port: int, instead: bool = True) -> socket.socket:
-    """A socket that listens on ``port`` of 127.0.0.1; when that is taken and ``instead``, on a free one. OSError: none."""
+    """A socket that listens on ``port`` of 127.0.0.1; on a free one when that is taken, and ``instead``.
+
+    Raises OSError.
+    """
     sock = socket.socket()
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
