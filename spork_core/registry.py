@@ -46,7 +46,8 @@ class Registry:
         return "" if point is None else _dist(point)
 
     def plugin_class(self, name: str) -> type[Plugin[Any]]:
-        """The class behind ``use: name``, imported on the first call. Raises PluginLoadError; KeyError when not installed."""
+        """The class behind ``use: name``, imported on the first call. Raises PluginLoadError, and KeyError when it is not
+        installed."""
         found = self._classes.get(name)
         if found is None:
             found = self._classes[name] = self._load(name)
@@ -65,7 +66,8 @@ class Registry:
             found = point.load()
         except (Exception, SystemExit) as error:
             raise PluginLoadError(
-                f"{where} cannot be imported ({type(error).__name__}: {error}); reinstall it or take it out of the config"
+                f"{where} cannot be imported ({type(error).__name__}: {error}); "
+                "reinstall it or take it out of the config"
             ) from error
         if not (isclass(found) and issubclass(found, Plugin)):
             raise PluginLoadError(f"{where} is not a subclass of spork_core.api.Plugin ({point.value})")
@@ -205,8 +207,8 @@ def _misnamed(plugin: Plugin[Any], config: InstanceConfig, path: str) -> Iterabl
 
 
 def order_problems(chain: Iterable[Instance], where: str) -> list[ConfigProblem]:
-    """What is wrong with the order of a chain: capabilities that are required but not provided before, and ``before`` and
-    ``after`` that the chain breaks. ``where``: the config path of the route."""
+    """What is wrong with the order of a chain: capabilities that are required but not provided before, and ``before``
+    and ``after`` that the chain breaks. ``where``: the config path of the route."""
     line = list(chain)
     providers: dict[str, list[int]] = {}
     for at, instance in enumerate(line):
@@ -234,7 +236,14 @@ def order_problems(chain: Iterable[Instance], where: str) -> list[ConfigProblem]
         for capability in plugin.before:
             for other in providers.get(capability, ()):
                 if other < at:
-                    problems.append(_swap(line[other], instance, f"provides {capability}, which must come after", where))
+                    early = line[other].name
+                    problems.append(
+                        ConfigProblem(
+                            f'"{early}" provides {capability} and stands before "{instance.name}", which must come first',
+                            path=where,
+                            remedy=f'move "{early}" behind "{instance.name}"',
+                        )
+                    )
     return problems
 
 

@@ -39,8 +39,7 @@ def problems(error: ConfigError) -> None:
     """Every fault of a config, on standard error."""
     for problem in error.problems:
         click.echo(problem_line(problem), err=True)
-    count = len(error.problems)
-    click.echo(click.style(f"{count} problem{'s' * (count > 1)}", fg="red", bold=True), err=True)
+    click.echo(click.style(many(len(error.problems), "problem"), fg="red", bold=True), err=True)
 
 
 def problem_line(problem: ConfigProblem) -> str:
@@ -62,6 +61,11 @@ def problem_json(problem: ConfigProblem) -> dict[str, object]:
 def print_json(data: object) -> None:
     """``data`` as indented JSON on standard output."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def many(count: int, thing: str) -> str:
+    """``1 route``, ``2 routes``."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def heading(text: str) -> None:

@@ -21,7 +21,7 @@ def test_every_fault_has_its_place_and_remedy(run: Spork, config: Path) -> None:
     result = run("check", config)
 
     assert result.exit_code == 78
-    assert f'{config}:26:13 $.routes.rest.match.pth: unknown key; did you mean "path"?' in result.output
+    assert f'{config}:25:13 $.routes.rest.match.pth: unknown key; did you mean "path"?' in result.output
     assert 'there is no service "sparse"; did you mean "spare"?' in result.output
     assert result.output.endswith("2 problems\n")
 
@@ -32,7 +32,7 @@ def test_what_only_building_finds_has_a_place_too(run: Spork, config: Path) -> N
     result = run("check", "spork.yaml")
 
     assert result.exit_code == 78
-    assert "spork.yaml:29:15 $.routes.rest.identity: the route requires an identity" in result.output
+    assert "spork.yaml:28:15 $.routes.rest.identity: the route requires an identity" in result.output
 
 
 def test_json_holds_the_problems(run: Spork, config: Path) -> None:

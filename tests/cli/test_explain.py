@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import CONFIG, Spork
+from tests.cli.conftest import Spork
 
 USER = "http://api.example.com/api/users/4"
 
@@ -105,10 +105,10 @@ def test_the_text_shows_it_all(run: Spork, config: Path) -> None:
         "→  user   matches host api.example.com, path /api/users/{id}, methods GET, PUT",
         "on_response  tag         route        spork-headers 0.1.0     map",
         "access-log  the route says without",
-        "request      GET /users/4",
-        "picked by    weighted round robin; another one when a connection cannot be made",
-        "timeouts     connect 5s, response 15s, idle 5m, total none",
-        "body limit   1KiB",
+        "request     GET /users/4",
+        "picked by   weighted round robin; another one when a connection cannot be made",
+        "timeouts    connect 5s, response 15s, idle 5m, total none",
+        "body limit  1KiB",
     ):
         assert line in output
 

@@ -101,7 +101,7 @@ def test_reload_reports_how_it_went(run: Spork, folder: Path, started: list[Proc
     gateway.until("stop: Ctrl-C")
 
     file.write_text(CONFIG.replace("match: {}", "match: {path: /a}"))
-    assert run("reload", "--admin", admin).output == "reloaded: 1 routes, 1 instances\n"
+    assert run("reload", "--admin", admin).output == "reloaded: 1 route, 1 instance\n"
 
     file.write_text(CONFIG.replace("match: {}", "mtch: {}"))
     failed = run("reload", file, "--admin", admin, "--pidfile", pidfile)

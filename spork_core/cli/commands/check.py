@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spork_core.cli import files
-from spork_core.cli.console import EXIT_CONFIG, print_json, problem_json
+from spork_core.cli.console import EXIT_CONFIG, many, print_json, problem_json
 from spork_core.errors import ConfigError
 from spork_core.hookspecs import KINDS
 
@@ -48,7 +48,7 @@ def check(ctx: click.Context, file: Path | None, as_json: bool) -> None:
         return
     for warning in found:
         click.echo(f"{path}: {click.style('warning', fg='yellow', bold=True)}: {warning}", err=True)
-    words = ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in counted.items())
+    words = ", ".join(many(count, name.removesuffix("s")) for name, count in counted.items())
     click.echo(f"{click.style(str(path), bold=True)}: {click.style('fine', fg='green', bold=True)} ({words})")
 
 

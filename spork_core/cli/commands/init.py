@@ -8,6 +8,7 @@ import click
 
 from spork_core.cli import files
 from spork_core.cli.console import Failure
+from spork_core.errors import ConfigError
 from spork_core.plugin import ENTRY_POINTS
 
 _PLUGINS: Final = {
@@ -73,7 +74,11 @@ def init(file: Path, upstream: str) -> None:
 
     installed = {point.name for point in entry_points(group=ENTRY_POINTS)}
     text = starter(upstream, installed)
-    loads(text, plugins=Registry(), file=str(file), environ={})
+    try:
+        loads(text, plugins=Registry(), file=str(file))
+    except ConfigError as error:
+        problem = error.problems[0]  # all but the URL is known to be sound
+        raise click.BadParameter(f"{problem.message}; {problem.remedy}", param_hint="--upstream") from None
     try:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
@@ -90,6 +95,8 @@ def init(file: Path, upstream: str) -> None:
 
 def starter(upstream: str, installed: set[str]) -> str:
     """The text of the file. ``installed``: names of plugins; the others stand in a comment."""
+    from spork_core.config.dumper import inline
+
     lines = ["plugins:"] if installed & _PLUGINS.keys() else ["plugins: {}"]
     for name, (settings, does) in _PLUGINS.items():
         line = f"{name}: {settings}"
@@ -100,4 +107,4 @@ def starter(upstream: str, installed: set[str]) -> str:
         "# The instances of every route, in order; answers go back through them in reverse.",
         f"chain: [{on}]",
     ]
-    return _TEMPLATE.format(upstream=upstream, plugins="\n".join(lines))
+    return _TEMPLATE.format(upstream=inline(upstream), plugins="\n".join(lines))

@@ -10,7 +10,7 @@ import click
 from spork_core.cli import admin as admin_listener
 from spork_core.cli import files
 from spork_core.cli.admin import Admin
-from spork_core.cli.console import Failure, problems
+from spork_core.cli.console import Failure, many, problems
 from spork_core.errors import ConfigError
 
 _EVERY: Final = 0.05
@@ -91,7 +91,7 @@ def _report(listener: Admin, before: dict[object, Status], timeout: float, expla
         earlier = before.setdefault(now.get("pid"), now)
         if now.get("reloads") != earlier.get("reloads"):
             word = click.style("reloaded", fg="green", bold=True)
-            click.echo(f"{word}: {now.get('routes')} routes, {len(now.get('instances', ()))} instances")
+            click.echo(f"{word}: {many(now['routes'], 'route')}, {many(len(now['instances']), 'instance')}")
             return
         if now.get("last_reload_failed") and not earlier.get("last_reload_failed"):
             explain()

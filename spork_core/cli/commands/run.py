@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from spork_core.cli import files
-from spork_core.cli.console import Failure, problem_line
+from spork_core.cli.console import Failure, many, problem_line
 from spork_core.errors import ConfigError, ConfigProblem
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def run(
         raise _as_typed(error, given) from error
     config, registry = gateway.config, gateway.registry
     del gateway  # it was built to see that it can be; the process that serves makes its own
-    click.echo(f"{path}: {len(config.routes)} routes, {len(config.plugins)} instances", err=True)
+    click.echo(f"{path}: {many(len(config.routes), 'route')}, {many(len(config.plugins), 'instance')}", err=True)
     first = [config]
     ctx.exit(serve(lambda: first.pop() if first else files.load(path, environ)[0], registry, _announce, pidfile))
 
