@@ -311,8 +311,8 @@ def _replace(_: str, calls: list[_Call]) -> Phase:
 
 
 def _watch(_: str, calls: list[_Call]) -> Phase:
-    """Watch: failures are logged and counted, and change nothing. Answers are ignored, but a coroutine from a ``def`` is
-    work that would not be done."""
+    """Watch: failures are logged and counted, and change nothing. Answers are ignored, but a coroutine from a ``def``
+    is work that would not be done."""
     if not any(call.is_async for call in calls):
         functions = tuple((call.function, call) for call in calls)
 

@@ -46,8 +46,8 @@ class Registry:
         return "" if point is None else _dist(point)
 
     def plugin_class(self, name: str) -> type[Plugin[Any]]:
-        """The class behind ``use: name``, imported on the first call. Raises PluginLoadError, and KeyError when it is not
-        installed."""
+        """The class behind ``use: name``, imported on the first call. Raises PluginLoadError, and KeyError when it is
+        not installed."""
         found = self._classes.get(name)
         if found is None:
             found = self._classes[name] = self._load(name)
@@ -148,8 +148,9 @@ def make_instance(config: InstanceConfig, registry: Registry) -> Instance:
         ) from error
     if wanted is not None and (unknown := wanted - _KNOWN):
         message = f"hooks() of plugin {config.use} names {', '.join(sorted(unknown))}, which no hook is called"
-        remedies = [f"did you mean {near[0]}?" for name in sorted(unknown) if (near := get_close_matches(name, _KNOWN, 1))]
-        raise ConfigError([ConfigProblem(message, path=path, remedy=" ".join(remedies))])
+        near = [match for name in sorted(unknown) for match in get_close_matches(name, _KNOWN, 1)]
+        remedy = f"did you mean {', '.join(near)}?" if near else ""
+        raise ConfigError([ConfigProblem(message, path=path, remedy=remedy)])
     for name in _KNOWN:
         if wanted is not None and name in KINDS and name not in wanted:
             continue
@@ -236,14 +237,9 @@ def order_problems(chain: Iterable[Instance], where: str) -> list[ConfigProblem]
         for capability in plugin.before:
             for other in providers.get(capability, ()):
                 if other < at:
-                    early = line[other].name
-                    problems.append(
-                        ConfigProblem(
-                            f'"{early}" provides {capability} and stands before "{instance.name}", which must come first',
-                            path=where,
-                            remedy=f'move "{early}" behind "{instance.name}"',
-                        )
-                    )
+                    mine, its = instance.name, line[other].name
+                    message = f'"{its}" provides {capability} and stands before "{mine}", which must come first'
+                    problems.append(ConfigProblem(message, path=where, remedy=f'move "{its}" behind "{mine}"'))
     return problems
 
 

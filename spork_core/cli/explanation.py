@@ -39,8 +39,9 @@ class Asked:
     @classmethod
     def of(cls, method: str, url: str, headers: Sequence[tuple[str, str]], host: str) -> "Asked":
         """What a client makes of a URL, or of a path (then ``host`` is asked). Raises ValueError."""
+        url = url.partition("#")[0]  # a fragment stays with the client
         if url.startswith("/") or url == "*":
-            scheme, authority, target = "http", host, url.partition("#")[0]
+            scheme, authority, target = "http", host, url
         else:
             parts = urlsplit(url if "://" in url else f"http://{url}")
             if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:

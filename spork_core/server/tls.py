@@ -53,8 +53,9 @@ def _context(config: ListenerTLS, certificate: Certificate) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if config.min_version == "1.3" else ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    password = certificate.password.reveal() if certificate.password is not None else None
-    context.load_cert_chain(certificate.certificate, certificate.key, password)
+    password = certificate.password.reveal() if certificate.password is not None else ""
+    # A function, asked only when the key is encrypted: without one OpenSSL would ask whoever sits at the terminal.
+    context.load_cert_chain(certificate.certificate, certificate.key, lambda: password)
     if config.client_ca is not None:
         context.load_verify_locations(config.client_ca)
         context.verify_mode = ssl.CERT_REQUIRED

@@ -13,7 +13,7 @@ class Resolver:
         self._refresh = refresh
         self._known: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._running: dict[str, asyncio.Task[tuple[str, ...]]] = {}
-        self._turn = 0
+        self._turns: dict[str, int] = {}
 
     async def addresses(self, host: str) -> tuple[str, ...]:
         """The addresses of ``host``, another one first each time. Raises OSError when it was never found."""
@@ -26,14 +26,23 @@ class Resolver:
         loop = asyncio.get_running_loop()
         known = self._known.get(host)
         if known is None:
-            found = await asyncio.shield(self._look_up(host))
+            found = await self._first_found(host)
         else:
             due, found = known
             if loop.time() >= due:
                 self._look_up(host)
-        self._turn += 1
-        first = self._turn % len(found)
+        first = self._turns[host] = (self._turns.get(host, -1) + 1) % len(found)
         return found[first:] + found[:first]
+
+    async def _first_found(self, host: str) -> tuple[str, ...]:
+        lookup = self._look_up(host)
+        try:
+            return await asyncio.shield(lookup)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if lookup.cancelled() and not (task is not None and task.cancelling()):  # not who asks was cancelled: close
+                raise OSError(f"{host} was not looked up: the resolver is closed") from None
+            raise
 
     def _look_up(self, host: str) -> asyncio.Task[tuple[str, ...]]:
         """One lookup of ``host`` at a time, whoever asks."""
@@ -45,12 +54,18 @@ class Resolver:
         return running
 
     async def _ask(self, host: str) -> tuple[str, ...]:
-        infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        return tuple(dict.fromkeys(str(info[4][0]) for info in infos))
+        try:
+            infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except UnicodeError as error:
+            raise OSError(f"{host!r} is not a host name") from error
+        found = tuple(dict.fromkeys(str(info[4][0]) for info in infos))
+        if not found:
+            raise OSError(f"{host} has no address")
+        return found
 
     def _done(self, host: str, task: asyncio.Task[tuple[str, ...]]) -> None:
         del self._running[host]
-        if not task.cancelled() and task.exception() is None and task.result():
+        if not task.cancelled() and task.exception() is None:
             self._known[host] = (asyncio.get_running_loop().time() + self._refresh, task.result())
         elif host in self._known:  # keep what was good, ask again at the next refresh
             self._known[host] = (asyncio.get_running_loop().time() + self._refresh, self._known[host][1])

@@ -1,6 +1,9 @@
 """``spork check``: which file, all its faults, its warnings, as text and as JSON."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,18 @@ def test_a_file_that_is_not_there_is_no_traceback(run: Spork) -> None:
 
     assert result.exit_code == 78
     assert "nowhere.yaml: $: cannot be read: No such file or directory" in result.output
+
+
+@pytest.mark.slow
+def test_a_thousand_routes_take_two_seconds_at_most(folder: Path) -> None:
+    routes = "".join(
+        f"  r{n}: {{match: {{host: h{n % 7}.example.com, path: '/v{n}/users/{{id}}', methods: [GET]}}, service: a}}\n"
+        for n in range(1000)
+    )
+    (folder / "spork.yaml").write_text(f"services: {{a: {{endpoints: [http://127.0.0.1:1]}}}}\nroutes:\n{routes}")
+
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "spork_core", "check"], capture_output=True, text=True, check=True)
+
+    assert "1000 routes" in done.stdout
+    assert time.perf_counter() - started < 2

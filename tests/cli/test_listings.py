@@ -102,7 +102,7 @@ def test_init_refuses_an_upstream_that_is_none(run: Spork, folder: Path) -> None
     result = run("init", "--upstream", "localhost")
 
     assert result.exit_code == 2
-    assert '"localhost"' in result.output
+    assert "Invalid value for --upstream" in result.output
     assert not (folder / "spork.yaml").exists()
 
 

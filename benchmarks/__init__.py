@@ -1,0 +1,1 @@
+"""How fast and how small Spork is, beside its peers: `python -m benchmarks --help`."""

@@ -1,0 +1,178 @@
+"""What hooks cost: a compiled pipeline beside plain pluggy calls, and a route without plugins."""
+
+import sys
+from collections.abc import Callable
+from time import perf_counter_ns
+from types import FrameType
+from typing import Any, Final
+
+import pluggy
+
+from spork_core import pipeline as pipeline_module
+from spork_core.config.model import InstanceConfig
+from spork_core.exchange import Attempt, Exchange, Identity, Request, Response
+from spork_core.hookspecs import ExchangeHooks, hookimpl
+from spork_core.pipeline import EMPTY_PIPELINE, Pipeline
+from spork_core.plugin import NoConfig, Plugin
+from spork_core.registry import Instance, Registry, make_instance
+
+from benchmarks.fakes import BATCH, Rig, run_rig
+from benchmarks.options import CONFIGS, Options, say
+from benchmarks.report import Section, Target, figure, median, spread
+
+CHAIN: Final[dict[str, tuple[str, ...]]] = {
+    "access-log": ("on_complete",),
+    "request-id": ("pre_auth", "on_response"),
+    "cors": ("pre_auth", "on_response"),
+    "jwt": ("authenticate",),
+    "roles": ("authorize",),
+    "rate-limit": ("on_request", "on_response"),
+    "headers": ("on_request", "on_response"),
+    "security-headers": ("on_response",),
+    "breaker": ("before_attempt", "after_attempt"),
+    "metrics": ("after_attempt", "on_complete"),
+}
+"""Ten plugins with sixteen implementations, over the phases that a chain in daily use has."""
+
+PHASES: Final = (
+    ("pre_auth", False),
+    ("authenticate", False),
+    ("authorize", False),
+    ("on_request", False),
+    ("serve", False),
+    ("select_upstream", True),
+    ("before_attempt", True),
+    ("after_attempt", True),
+    ("on_upstream_response", False),
+    ("on_response", False),
+    ("on_complete", False),
+)
+"""The hooks of an exchange that goes well, in order; with those that take the attempt marked."""
+
+_ANN: Final = Identity("ann")
+
+
+def run(options: Options) -> Section:
+    """The section ``dispatch``."""
+    rounds, exchanges = (3, 2_000) if options.quick else (max(9, options.rounds), 50_000)
+    count = sum(map(len, CHAIN.values()))
+    section = Section(
+        "dispatch",
+        "Dispatch of hooks",
+        f"{len(CHAIN)} plugins with {count} implementations that do nothing, fired in the {len(PHASES)} phases of one exchange that "
+        f"goes well; {rounds} rounds of {exchanges:,} exchanges.",
+        ("way", "µs per exchange", "spread"),
+    )
+    chain = [instance(name, hooks) for name, hooks in CHAIN.items()]
+    cases: list[tuple[str, Callable[[Exchange, Attempt], None]]] = [
+        ("compiled pipeline", compiled(Pipeline(chain))),
+        ("plain pluggy calls", plain(chain)),
+        ("compiled, no plugins", compiled(EMPTY_PIPELINE)),
+    ]
+    times = {}
+    for name, fire in cases:
+        say(f"dispatch: {name}")
+        times[name] = measure(fire, rounds, exchanges)
+        section.rows.append((name, figure(median(times[name])), spread(times[name])))
+    mine = times["compiled pipeline"]
+    section.targets.append(
+        Target(f"dispatch, {len(CHAIN)} plugins, {count} implementations", median(mine), 4.0, " µs", True, spread(mine))
+    )
+    say("dispatch: hook calls on a route without plugins")
+    calls = hook_calls()
+    section.rows.append(("a whole exchange on a route without plugins", f"{figure(calls)} calls of hooks", ""))
+    section.targets.append(Target("calls of hooks on a route without plugins", calls, 0, most=True))
+    return section
+
+
+def instance(name: str, hooks: tuple[str, ...]) -> Instance:
+    """An instance whose hooks let the exchange pass, made as from a config."""
+
+    def passes(self: object, exchange: Exchange) -> None:
+        return None
+
+    def passes_attempt(self: object, exchange: Exchange, attempt: Attempt) -> None:
+        return None
+
+    def knows(self: object, exchange: Exchange) -> Identity:
+        return _ANN
+
+    takes_attempt = dict(PHASES)
+    methods: dict[str, Any] = {}
+    for hook in hooks:
+        function = knows if hook == "authenticate" else passes_attempt if takes_attempt[hook] else passes
+        # A function of its own for each, as in real plugins.
+        methods[hook] = hookimpl(type(function)(function.__code__, globals(), hook, None, function.__closure__))
+    cls: type[Plugin[Any]] = type("Passing", (Plugin,), methods)
+    return make_instance(InstanceConfig(name=name, use=name, settings=NoConfig()), Registry({name: cls}))
+
+
+def compiled(pipeline: Pipeline) -> Callable[[Exchange, Attempt], None]:
+    """Fires the phases as the engine does: looks whether there is one, and calls it."""
+
+    def fire(exchange: Exchange, attempt: Attempt) -> None:
+        for phase in (pipeline.pre_auth, pipeline.authenticate, pipeline.authorize, pipeline.on_request, pipeline.serve):
+            if phase is not None:
+                phase(exchange)
+        for phase in (pipeline.select_upstream, pipeline.before_attempt, pipeline.after_attempt):
+            if phase is not None:
+                phase(exchange, attempt)
+        for phase in (pipeline.on_upstream_response, pipeline.on_response, pipeline.on_complete):
+            if phase is not None:
+                phase(exchange)
+
+    return fire
+
+
+def plain(chain: list[Instance]) -> Callable[[Exchange, Attempt], None]:
+    """Fires the same hooks through a pluggy manager."""
+    manager = pluggy.PluginManager("spork")
+    manager.add_hookspecs(ExchangeHooks)
+    for each in chain:
+        manager.register(each.plugin, each.name)
+    callers = [(getattr(manager.hook, hook), takes_attempt) for hook, takes_attempt in PHASES]
+
+    def fire(exchange: Exchange, attempt: Attempt) -> None:
+        for caller, takes_attempt in callers:
+            if takes_attempt:
+                caller(exchange=exchange, attempt=attempt)
+            else:
+                caller(exchange=exchange)
+
+    return fire
+
+
+def measure(fire: Callable[[Exchange, Attempt], None], rounds: int, exchanges: int) -> list[float]:
+    """Microseconds per exchange, one number a round, less the loop's own time."""
+    exchange, attempt = Exchange(Request()), Attempt(1, 0)
+    exchange.response = Response()
+    times = []
+    for _ in range(rounds):
+        start = perf_counter_ns()
+        for _ in range(exchanges):
+            pass
+        empty = perf_counter_ns() - start
+        start = perf_counter_ns()
+        for _ in range(exchanges):
+            fire(exchange, attempt)
+        times.append((perf_counter_ns() - start - empty) / exchanges / 1000)
+    return times
+
+
+def hook_calls() -> float:
+    """Calls into the pipeline, per exchange on the bare route of configs/bare.yaml; counted, not timed."""
+    file, calls = pipeline_module.__file__, 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename == file
+
+    async def work(rig: Rig) -> int:
+        sys.setprofile(count)
+        try:
+            return await rig.run(BATCH)
+        finally:
+            sys.setprofile(None)
+
+    done: int = run_rig(CONFIGS / "bare.yaml", work)
+    return calls / done
