@@ -1,8 +1,8 @@
 """A gateway on sockets that do not exist: the whole path of an exchange, and none of the kernel's system calls.
 
-The gateway is started as always; only the loop is one whose ``create_server`` and ``create_connection`` open nothing. Clients
-send in one turn of the loop and upstreams answer in the next, all together, as on a busy gateway: so the outbox is flushed
-once for all of them.
+The gateway is started as always; only the loop is one whose ``create_server`` and ``create_connection`` open nothing.
+Clients send in one turn of the loop and upstreams answer in the next, all together, as on a busy gateway: so the outbox
+is flushed once for all of them.
 """
 
 import asyncio
@@ -13,11 +13,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.options import Missing
 from spork_core.config import load
 from spork_core.gateway import Gateway
 from spork_core.registry import Registry
-
-from benchmarks.options import Missing
 
 BATCH: Final = 32
 """Clients, and so exchanges in one turn of the loop."""

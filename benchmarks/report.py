@@ -8,6 +8,10 @@ import attrs
 from attrs import define, frozen
 
 ONE_RUN: Final = "a single round"
+_HOW: Final = (
+    "Measured by `{command}` from a checkout; `python -m benchmarks --help` tells how to run it. Absolute figures "
+    "belong to the machine below. Ratios are taken between two proxies of the same round and carry over better."
+)
 
 
 @frozen
@@ -97,8 +101,7 @@ def as_markdown(sections: Sequence[Section], machine: Sequence[tuple[str, str]],
     blocks = [
         "# Benchmarks",
         "<!-- Written by `python -m benchmarks --write`: run that again, do not edit. -->",
-        f"Measured by `{command}` from a checkout; `python -m benchmarks --help` tells how to run it. Absolute figures "
-        "belong to the machine below. Ratios are taken between two proxies of the same round and carry over better.",
+        _HOW.format(command=command),
         "## Targets",
         _table(TARGETS, targets),
         "## Machine and versions",
@@ -122,7 +125,5 @@ def as_json(sections: Sequence[Section], machine: Sequence[tuple[str, str]]) -> 
     return {
         "machine": dict(machine),
         "sections": [attrs.asdict(section) for section in sections],
-        "targets": [
-            attrs.asdict(target) | {"met": target.met} for section in sections for target in section.targets
-        ],
+        "targets": [attrs.asdict(target) | {"met": target.met} for section in sections for target in section.targets],
     }

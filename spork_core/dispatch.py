@@ -1,12 +1,12 @@
 """Exchanges that plugins begin: a request to a service, or a whole exchange through the gateway's own routes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from spork_core.body import EMPTY, Body, BytesBody, IteratorBody
 from spork_core.clock import Clock
-from spork_core.errors import SporkError
+from spork_core.errors import ClientDisconnected, Problem, SporkError
 from spork_core.exchange import Exchange, Request, Response
 from spork_core.headers import Headers
 from spork_core.plan import Plan
@@ -57,70 +57,86 @@ class Dispatcher:
         plan = Plan(service=found, limits=found.limits, upgrade=False)
         exchange = Exchange(request, self._clock)
         client = InnerClient(self._snapshot.config.forwarded.via)
-        with _running(self._snapshot):
-            return await self._snapshot.engine.attempts(exchange, plan, found, client)
+        answering = self._snapshot.engine.attempts(exchange, plan, found, client)
+        return await self._run(exchange, plan, client, answering)
 
     async def dispatch(self, request: Request) -> Response:
         """A whole exchange; ``on_complete`` fires when the response's body has been read or discarded."""
-        snapshot = self._snapshot
         exchange = Exchange(request, self._clock)
-        client = InnerClient(snapshot.config.forwarded.via)
-        plan = snapshot.plan(exchange, request.target, None)
-        with _running(snapshot):
-            response = await snapshot.engine.produce(exchange, plan, client)
+        client = InnerClient(self._snapshot.config.forwarded.via)
+        plan = self._snapshot.plan(exchange, request.target, None)
+        return await self._run(exchange, plan, client, self._snapshot.engine.produce(exchange, plan, client))
+
+    async def _run(
+        self, exchange: Exchange, plan: Plan, client: InnerClient, answering: Coroutine[Any, Any, Response]
+    ) -> Response:
+        """Waits for the answer. The exchange is over, and the snapshot may go, when its body is."""
+        snapshot = self._snapshot
+        snapshot.running += 1
+
+        async def finish(error: BaseException | None) -> None:
+            try:
+                if isinstance(error, Problem):
+                    exchange.error = error
+                elif error is not None and exchange.error is None:
+                    exchange.error = ClientDisconnected(reason="nobody reads the answer any more")
+                done = snapshot.engine.complete(exchange, plan, client, whole=error is None)
+                if done is not None:
+                    await done
+            finally:
+                snapshot.running -= 1
+                snapshot.check_drained()
+
+        try:
+            response = await answering
+        except BaseException as error:
+            await finish(error)
+            raise
         client.started = True
-
-        async def finish(whole: bool) -> None:
-            done = snapshot.engine.complete(exchange, plan, client, whole=whole)
-            if done is not None:
-                await done
-
-        if response.body is EMPTY or type(response.body) is BytesBody:
-            client.bytes_sent = response.body.length or 0
-            await finish(whole=True)
+        inner = response.body
+        if inner is EMPTY or type(inner) is BytesBody:
+            client.bytes_sent = inner.length or 0
+            await finish(None)
         else:
-            inner = response.body
             response.body = _Observed(inner, client, finish)
         return response
 
 
 class _Observed(IteratorBody):
-    """A response's body that tells when it is over."""
+    """A response's body that tells when it is over, and with which error."""
 
     __slots__ = ("_client", "_ending", "_finish", "_over")
 
-    def __init__(self, inner: Body, client: InnerClient, finish: Any) -> None:
+    def __init__(
+        self,
+        inner: Body,
+        client: InnerClient,
+        finish: Callable[[BaseException | None], Coroutine[Any, Any, None]],
+    ) -> None:
         super().__init__(self._chunks_of(inner), length=inner.length, inner=inner)
         self._client = client
         self._finish = finish
         self._over = False
 
     async def _chunks_of(self, inner: Body) -> AsyncIterator[bytes]:
-        whole = False
         try:
             async for chunk in inner:
                 self._client.bytes_sent += len(chunk)
                 yield chunk
-            whole = True
-        finally:
-            if not self._over:
-                self._over = True
-                await self._finish(whole)
+        except BaseException as error:
+            await self._end(error)
+            raise
+        self.trailers = inner.trailers
+        await self._end(None)
+
+    async def _end(self, error: BaseException | None) -> None:
+        if not self._over:
+            self._over = True
+            await self._finish(error)
 
     def discard(self) -> None:
         super().discard()
         if not self._over:
             self._over = True
-            self._ending = asyncio.get_running_loop().create_task(self._finish(False))
-
-
-class _running:
-    def __init__(self, snapshot: "Snapshot") -> None:
-        self._snapshot = snapshot
-
-    def __enter__(self) -> None:
-        self._snapshot.running += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._snapshot.running -= 1
-        self._snapshot.check_drained()
+            gone = ClientDisconnected(reason="the answer was discarded")
+            self._ending = asyncio.get_running_loop().create_task(self._finish(gone))

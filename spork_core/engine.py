@@ -134,10 +134,14 @@ class Engine:
         phase = plan.pipeline.on_complete
         if phase is None:
             return None
-        started = client.started
+        if response is not None and client.started:
+            status, source = response.status, response.source or "gateway"
+        else:
+            problem = exchange.error or ClientDisconnected()
+            status, source = problem.status, problem.source
         exchange.outcome = Outcome(
-            499 if response is None or not started else response.status,
-            (response.source or "gateway") if response is not None and started else "client",
+            status,
+            source,
             whole,
             client.bytes_received,
             client.bytes_sent,

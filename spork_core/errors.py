@@ -2,10 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 Source = Literal["client", "plugin", "upstream", "gateway"]
 """Whose fault a Problem is: the ``source`` member of the problem+json body, the access log and metrics."""
+
+
+_PHRASES: Final = {int(status): status.phrase for status in HTTPStatus} | {
+    413: "Content Too Large",  # HTTPStatus has the names of RFC 7231 before Python 3.13
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+
+
+def phrase(status: int) -> str:
+    """The reason phrase of RFC 9110 section 15; "" for a status without one."""
+    return _PHRASES.get(status, "")
 
 
 class SporkError(Exception):
@@ -46,10 +59,7 @@ class Problem(SporkError):
     @property
     def title(self) -> str:
         """The status phrase of RFC 9110 section 15, or the code for a status it does not name."""
-        try:
-            return HTTPStatus(self.status).phrase
-        except ValueError:
-            return self.code
+        return phrase(self.status) or self.code
 
 
 # -- the client's fault -------------------------------------------------------------------------------

@@ -145,9 +145,7 @@ class Fiber:
         try:
             cancelled = asyncio.CancelledError()
             again = (
-                self._coro.throw(cancelled)
-                if self._context is None
-                else self._context.run(self._coro.throw, cancelled)
+                self._coro.throw(cancelled) if self._context is None else self._context.run(self._coro.throw, cancelled)
             )
         except StopIteration:
             self._finish(None)

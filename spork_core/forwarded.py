@@ -29,9 +29,7 @@ class Forwarding:
     ``x_forwarded``: send ``X-Forwarded-For/-Proto/-Host``. ``forwarded``: send RFC 7239's ``Forwarded`` too.
     """
 
-    def __init__(
-        self, trusted: Sequence[Network] = (), *, x_forwarded: bool = True, forwarded: bool = False
-    ) -> None:
+    def __init__(self, trusted: Sequence[Network] = (), *, x_forwarded: bool = True, forwarded: bool = False) -> None:
         self._trusted = tuple(trusted)
         self._x_forwarded = x_forwarded
         self._forwarded = forwarded

@@ -3,8 +3,8 @@
 Why not aiohttp's parsers here, which read the heads: they keep the last trailer of a chunked message and add it to the
 next message's header, drop the others, and copy each chunk twice. Rules of this file
 1. Strict: a chunk line is ``1*HEXDIG [chunk-ext] CRLF``; a bare LF, a sign, ``0x``, a space beside the size, an
-   extension that is not ``*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`` or a size over 16 digits is
-   a FramingError. Nothing is repaired.
+   extension that is not ``*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`` or a size over 16 digits
+   is a FramingError. Nothing is repaired.
 2. ``feed`` returns what lies behind the message's end; until then it takes everything.
 3. Extensions are dropped (RFC 9112 section 7.1.1), trailers are kept.
 """

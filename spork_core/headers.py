@@ -128,9 +128,10 @@ def head_bytes(start: str, headers: Headers, extra: str = "", *, clean: bool = F
         if not start.isprintable() and not FIELD_VALUE.fullmatch(start):
             raise HeaderInjection(_culprit(headers))
     else:
+        # What is left without the characters that may stand anywhere must be the line ends, each in its place: one scan of
+        # 0.3 µs over the whole head, where a regular expression takes 0.6 µs for each field.
         lines = len(headers) + extra.count("\n") + 2
-        # Three scans over the whole head, 0.8 µs together; a regular expression over each field would take 0.6 µs each.
-        if data.count(b"\n") != lines or data.count(b"\r") != lines or data.translate(None, _ALLOWED):
+        if data.translate(None, _ALLOWED) != b"\r\n" * lines:
             raise HeaderInjection(_culprit(headers))
         if "".join(headers).encode("ascii", "replace").translate(None, _TOKEN_BYTES) or "" in headers:
             raise HeaderInjection(_culprit(headers))
@@ -147,7 +148,7 @@ def without_keep_alive(head: bytes) -> bytes:
 
 
 _JOIN: Final = ": ".join
-_ALLOWED: Final = bytes(byte for byte in range(256) if byte >= 0x20 and byte != 0x7F) + b"\t\r\n"
+_ALLOWED: Final = bytes(byte for byte in range(256) if byte >= 0x20 and byte != 0x7F) + b"\t"
 _TOKEN_BYTES: Final = bytes(byte for byte in range(128) if TOKEN.fullmatch(chr(byte)))
 
 

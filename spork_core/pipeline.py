@@ -222,6 +222,23 @@ def _until(hook: str, calls: list[_Call]) -> Phase:
     answers = KINDS[hook].answer
     if not any(call.is_async for call in calls):
         functions = tuple((call.function, call) for call in calls)
+        if hook not in _ARGUMENTS:
+
+            def until_one(exchange: Exchange) -> Any:  # the same without packing arguments: 0.1 µs for each call
+                for function, call in functions:
+                    try:
+                        answer = function(exchange)
+                    except Problem:
+                        raise
+                    except _FAILURES as error:
+                        raise call.on_failed(error) from error
+                    if answer is not None:
+                        if isinstance(answer, answers):
+                            return answer
+                        raise call.on_failed(answer)
+                return None
+
+            return until_one
 
         def until(*given: Any) -> Any:
             for function, call in functions:

@@ -21,7 +21,7 @@ h1{{font-size:1.4em}}small{{color:#667}}</style></head>
 
 
 class ProblemPages:
-    """Renders problems. ``type_base``: prefix of the ``type`` member, the problem's code follows; None: ``about:blank``."""
+    """Renders problems. ``type_base``: what stands before the code in the ``type`` member; None: ``about:blank``."""
 
     def __init__(self, type_base: str | None = None) -> None:
         self._type_base = type_base

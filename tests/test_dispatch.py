@@ -47,10 +47,12 @@ class Backend:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 self.heads.append(head)
                 self.came.set()
-                for piece in ANSWERS[head.split()[1]]:
+                for piece in ANSWERS[head.split()[1].partition(b"?")[0]]:
                     writer.write(piece) if piece else writer.transport.abort()
                     await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
             writer.close()
 
 
@@ -121,7 +123,7 @@ def timers() -> list[str]:
 
 async def until(true: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
-        while not true():
+        while not true():  # noqa: ASYNC110  what is waited for tells nobody
             await asyncio.sleep(0)
 
 

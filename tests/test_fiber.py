@@ -137,18 +137,18 @@ async def test_a_cancel_at_a_bare_yield_leaves_nothing_scheduled() -> None:
     assert [log[0], type(log[1]), len(log)] == ["cleaned", asyncio.CancelledError, 2]
 
 
+async def cleans_up(first: Awaitable[object], second: Wait, log: Log) -> None:
+    try:
+        await first
+    finally:
+        log.append("cleaning")
+        await second
+        log.append("cleaned")
+
+
 async def test_a_wake_behind_a_cancel_does_not_resume_the_next_wait(start: Any) -> None:
     first, second, log = asyncio.get_running_loop().create_future(), Wait(), Log()
-
-    async def cleans_up() -> None:
-        try:
-            await first
-        finally:
-            log.append("cleaning")
-            await second
-            log.append("cleaned")
-
-    fiber = start(cleans_up())
+    fiber = start(cleans_up(first, second, log))
     await turns()
     first.set_result(None)  # its callback is on the loop already …
     fiber.cancel()  # … when the cancel comes
@@ -178,12 +178,13 @@ async def test_a_cancel_reaches_what_is_awaited(start: Any) -> None:
     assert log == [1, 2]
 
 
+async def fails() -> None:
+    await asyncio.sleep(0)
+    raise ValueError("child")
+
+
 async def test_futures_tasks_and_their_errors_are_awaited(start: Any) -> None:
     log, future = Log(), asyncio.get_running_loop().create_future()
-
-    async def fails() -> None:
-        await asyncio.sleep(0)
-        raise ValueError("child")
 
     async def awaits() -> None:
         log.append(await future)
@@ -218,19 +219,14 @@ async def test_context_variables_stay_in_their_fiber() -> None:
 async def test_one_fiber_may_wake_another() -> None:
     one, other, log = Wait(), Wait(), Log()
 
-    async def first() -> None:
-        VAR.set("first")
-        await one
-        other.wake()
+    async def waits(name: str, wait: Wait, wakes: Wait) -> None:
+        VAR.set(name)
+        await wait
+        wakes.wake()
         log.append(VAR.get())
 
-    async def second() -> None:
-        VAR.set("second")
-        await other
-        log.append(VAR.get())
-
-    run(second())
-    run(first())
+    run(waits("second", other, Wait()))
+    run(waits("first", one, other))
     one.wake()
     assert log == ["second", "first"]
 

@@ -37,10 +37,7 @@ def page(problem: Problem, *accept: str) -> Response:
 
 
 def test_problem_json() -> None:
-    problem = TooManyRequests("Slow down.", headers={"Retry-After": "7"}, extensions={"limit": 60}, reason=SECRET)
-
-    response = page(problem)
-
+    response = page(TooManyRequests("Slow down.", headers={"Retry-After": "7"}, extensions={"limit": 60}))
     assert json.loads(body(response)) == {
         "type": "about:blank",
         "title": "Too Many Requests",

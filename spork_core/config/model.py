@@ -220,7 +220,7 @@ class MatchConfig:
     """What a request must look like to take a route; all that is set must hold."""
 
     host: tuple[str, ...] = setting(
-        'Host names, any of them: "api.example.com"; "*.example.com" for exactly one label more. Empty or "*": all.',
+        'Host names, any of them: "api.example.com"; "*.example.com" for names that end so. Empty or "*": all.',
         default=(),
         converter=lambda hosts: tuple(host.lower() for host in hosts),
         metadata={ALONE: True},

@@ -5,13 +5,15 @@ An answer that was begun and cannot be ended is aborted, so that it never looks 
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Coroutine
 from ssl import SSLObject
 from typing import TYPE_CHECKING, Any, cast
 
 from spork_core.body import EMPTY, Body, BytesBody, IteratorBody, StreamBody
-from spork_core.errors import InternalError, Problem, UpstreamMalformed
-from spork_core.exchange import Exchange, Response, phrase
+from spork_core.errors import InternalError, Problem, UpstreamMalformed, phrase
+from spork_core.exchange import Exchange, Response
 from spork_core.fiber import Fiber, Wait
 from spork_core.framing import Framing
 from spork_core.headers import HeaderInjection, Headers, head_bytes
@@ -223,7 +225,15 @@ class Answering(asyncio.Protocol):
     def abort(self) -> None:
         """Ends the connection without a complete answer."""
         self._closing = True
+        if self.started and self._request is not None and self._request.version == 10:
+            self._reset()
         self.transport.abort()
+
+    def _reset(self) -> None:
+        """Makes the end of the connection a RST: an answer without a length ends like this one, but for that."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def pause_writing(self) -> None:
         self._write_paused = True

@@ -1,4 +1,4 @@
-"""TLS of a listener: one context that clients meet, which picks the certificate by the name they ask for and can be renewed."""
+"""TLS of a listener: one context that clients meet; it picks the certificate by name and can be renewed."""
 
 import logging
 import ssl
@@ -23,7 +23,7 @@ class ListenerContext:
         self.context.sni_callback = self._choose
 
     def renew(self, config: ListenerTLS) -> None:
-        """Reads the files again; handshakes from now on use them. Raises OSError and ssl.SSLError, and changes nothing then."""
+        """Reads the files again, for handshakes from now on. Raises OSError and ssl.SSLError; then nothing changes."""
         chosen = []
         for certificate in config.certificates:
             # Names are read through a context without client certificates, which the handshake in memory has none of.
@@ -65,8 +65,8 @@ def _context(config: ListenerTLS, certificate: Certificate) -> ssl.SSLContext:
 def _names(path: Path, server: ssl.SSLContext) -> tuple[str, ...]:
     """The names that a certificate is for, lower-case; none when it is not valid now.
 
-    The ssl module tells them only of a peer's certificate that it has verified, hence a handshake in memory in which the
-    client trusts just this one.
+    The ssl module tells them only of a peer's certificate that it has verified, hence a handshake in memory in which
+    the client trusts just this one.
     """
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
@@ -88,4 +88,3 @@ def _names(path: Path, server: ssl.SSLContext) -> tuple[str, ...]:
 
 
 _KINDS = ("DNS", "IP Address")
-

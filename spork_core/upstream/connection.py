@@ -278,6 +278,8 @@ class UpstreamConnection(asyncio.Protocol):
                 self._buffer = data
                 return
             end += 4
+            if end > MAX_HEAD:
+                raise UpstreamMalformed(reason="a response head that is too long")
             head = self.pool.parser.parse(data[:end], no_body=self._no_body)
             data = data[end:]
             if head.status >= 200 or head.status == 101:

@@ -11,7 +11,7 @@ from spork_core.body import EMPTY, Body, StreamBody
 from spork_core.errors import UpstreamMalformed
 from spork_core.exchange import Response
 from spork_core.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
-from spork_core.headers import HOP_BY_HOP, KERNELS_OWN, drop_hop_by_hop, special, version_of, without_keep_alive
+from spork_core.headers import HOP_BY_HOP, KERNELS_OWN, drop_hop_by_hop, listed, special, version_of, without_keep_alive
 
 MAX_HEAD: Final = 131072
 """Bytes of a response head; more is malformed."""
@@ -55,6 +55,8 @@ class Reply(Response):
         elif not no_body and status not in NO_CONTENT and status >= 200:
             self.framing = CloseFraming
         self.unchanged = version_of(headers)
+        if no_body and message.should_close and self.version == 11:  # llhttp does not know of the HEAD: no length, no reuse
+            self.keep_alive = "close" not in listed(message.headers, "Connection")
 
     def _frame(self, present: frozenset[str], no_body: bool) -> None:
         """Reads what frames the body and takes it, and what belongs to one hop, out of ``headers``."""
@@ -123,9 +125,10 @@ class ReplyParser:
         except (BadHttpMessage, IndexError, ValueError) as error:
             self._renew()
             raise UpstreamMalformed(reason=f"malformed response head ({type(error).__name__})") from error
-        # aiohttp runs llhttp leniently for responses: it repairs bare LF and joins folded lines. Both show in the count.
+        # aiohttp runs llhttp leniently for responses: it repairs bare LF and joins folded lines. Both show in the count, but
+        # for a folded first line.
         lines = len(message.raw_headers) + 2
-        if head.count(b"\r\n") != lines or head.count(b"\n") != lines:
+        if head.count(b"\r\n") != lines or head.count(b"\n") != lines or head[head.find(b"\n") + 1] in b" \t":
             self._renew()
             raise UpstreamMalformed(reason="a bare LF or a folded line in the response head")
         if upgraded or message.upgrade or message.should_close:

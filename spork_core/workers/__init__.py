@@ -21,6 +21,6 @@ Rules of this package
 
 from spork_core.workers.logs import set_up_logging
 from spork_core.workers.pidfile import signal_reload
-from spork_core.workers.run import run, usable_cpus
+from spork_core.workers.start import run, usable_cpus
 
 __all__ = ["run", "set_up_logging", "signal_reload", "usable_cpus"]

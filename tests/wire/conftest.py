@@ -44,10 +44,16 @@ class Recorder(asyncio.StreamReader):
     def __init__(self) -> None:
         super().__init__(limit=2**20)
         self.seen = bytearray()
+        self.over = False
+        """True when the other side has ended."""
 
     def feed_data(self, data: bytes) -> None:
         self.seen += data
         super().feed_data(data)
+
+    def feed_eof(self) -> None:
+        self.over = True
+        super().feed_eof()
 
 
 class Wire:
@@ -79,6 +85,10 @@ class Wire:
     async def rest(self) -> bytes:
         """Everything up to the end of the connection."""
         return await asyncio.wait_for(self.reader.read(), PATIENCE)
+
+    def ended(self) -> bool:
+        """True when the other side has ended or reset the connection."""
+        return self.reader.over or self.reader.exception() is not None or self.writer.transport.is_closing()
 
     async def head(self) -> bytes:
         return await self.until(b"\r\n\r\n")

@@ -67,7 +67,10 @@ def logfmt_text(value: str) -> str:
 
 def readable(value: str) -> str:
     r"""Bytes that are not UTF-8, which stand as surrogates, as ``\xff``: strict JSON readers refuse lone surrogates."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte: no client can send one, but code can set it
+        return value.encode("utf-8", "backslashreplace").decode()
 
 
 class Timestamps:

@@ -162,7 +162,8 @@ class Writer:
             # O_NONBLOCK: a FIFO that nobody reads is an error here and now, not a start that never ends.
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             self._fd = os.open(self.output, flags, 0o640)
-        self._at_once = _AT_ONCE if stat.S_ISREG(os.fstat(self._fd).st_mode) else _PIPE_BUF
+        mode = os.fstat(self._fd).st_mode
+        self._at_once = _PIPE_BUF if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else _AT_ONCE
 
     def _reopen(self) -> None:
         if self.output in STANDARD:

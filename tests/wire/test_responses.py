@@ -1,0 +1,406 @@
+"""Answers of an upstream as they reach the client, byte for byte; what is ambiguous becomes a 502 and ends the connection."""
+
+import asyncio
+import re
+
+import pytest
+from tests.wire.conftest import GET, OK, Script, Wire, always, gateway, holds, upstream
+
+HEAD = GET.replace(b"GET", b"HEAD")
+OLD = b"GET / HTTP/1.0\r\nHost: a\r\n\r\n"
+PATIENT = b"HTTP/1.1 200 OK\r\nDate: now\r\n"
+
+
+def once(answer: bytes, *, bytewise: bool = False) -> Script:
+    """Answers one request, then ends the connection."""
+
+    async def script(wire: Wire) -> None:
+        await wire.message()
+        await wire.send(answer, bytewise=bytewise)
+
+    return script
+
+
+FRAMED = {
+    "length": (b"Content-Length: 5\r\n\r\nhello", b"hello"),
+    "nothing": (b"Content-Length: 0\r\n\r\n", b""),
+    "chunks": (b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", b"hello"),
+    "chunk extensions": (b'Transfer-Encoding: chunked\r\n\r\n5;a=b;c="d"\r\nhello\r\n0;e\r\n\r\n', b"hello"),
+    "Chunked in capitals": (b"Transfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"hello"),
+    "no chunks": (b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b""),
+}
+
+
+@pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "bytewise"])
+@pytest.mark.parametrize("name", FRAMED)
+async def test_framed_content_arrives_and_both_connections_live_on(name: str, bytewise: bool) -> None:
+    fields, content = FRAMED[name]
+
+    async def script(wire: Wire) -> None:
+        while True:
+            await wire.message()
+            await wire.send(PATIENT + fields, bytewise=bytewise)
+
+    async with upstream(script) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        for _ in range(2):
+            await client.send(GET)
+            assert (await client.message()).body == content
+        assert len(backend.wires) == 1
+
+
+CLOSED = {
+    "HTTP/1.1": b"HTTP/1.1 200 OK\r\n\r\nhello",
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\nhello",
+    "HTTP/1.0 with a length": b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "Connection: close": b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+}
+
+
+@pytest.mark.parametrize("answer", CLOSED.values(), ids=CLOSED)
+async def test_an_upstream_that_closes_does_not_close_the_client(answer: bytes) -> None:
+    async with upstream(once(answer)) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        for _ in range(2):
+            await client.send(GET)
+            message = await client.message()
+            assert message.body == b"hello"
+            assert not message.values(b"connection")
+        assert len(backend.wires) == 2
+
+
+@pytest.mark.parametrize("answer", CLOSED.values(), ids=CLOSED)
+async def test_an_old_client_gets_no_chunks(answer: bytes) -> None:
+    async with upstream(once(answer)) as backend, gateway(backend) as gate:
+        answered = await gate.raw(OLD)
+    head, _, body = answered.partition(b"\r\n\r\n")
+    assert body == b"hello"
+    assert b"ransfer-" not in head
+
+
+async def test_an_old_upstream_that_keeps_alive_is_used_again() -> None:
+    answer = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
+    async with upstream(answer) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        for _ in range(2):
+            await client.send(GET)
+            message = await client.message()
+            assert message.values(b"via") == [b"1.0 spork"]
+        assert len(backend.wires) == 1
+
+
+# -- interim answers ----------------------------------------------------------------------------------
+
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+
+
+async def test_interim_answers_pass_but_not_100() -> None:
+    answer = HINTS + b"HTTP/1.1 100 Continue\r\n\r\n" + HINTS + b"HTTP/1.1 102 Processing\r\n\r\n" + OK
+    async with upstream(answer) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        await client.send(GET)
+        assert [(await client.message()).status for _ in range(4)] == [103, 103, 102, 200]
+        assert b"</a.css>" in client.seen
+
+
+async def test_an_interim_answer_does_not_wait_for_the_final_one() -> None:
+    seen = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.message()
+        await wire.send(HINTS)
+        await seen.wait()
+        await wire.send(OK)
+
+    async with upstream(script) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        await client.send(GET)
+        assert await client.head() == HINTS
+        seen.set()
+        assert (await client.message()).status == 200
+
+
+async def test_an_old_client_gets_no_interim_answers() -> None:
+    async with upstream(HINTS + OK) as backend, gateway(backend) as gate:
+        assert (await gate.raw(OLD)).count(b"HTTP/1.1") == 1
+
+
+async def test_a_switch_that_nobody_asked_for_is_malformed() -> None:
+    answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
+    async with upstream(answer) as backend, gateway(backend) as gate:
+        message = await gate.ask(GET)
+        assert (message.status, b'"upstream-malformed"' in message.body) == (502, True)
+        assert await (await backend.sole()).rest() == b""
+
+
+# -- answers without content --------------------------------------------------------------------------
+
+BODILESS = {
+    "HEAD": (HEAD, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"5"),
+    "HEAD, chunked": (HEAD, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", None),
+    "HEAD, no length": (HEAD, b"HTTP/1.1 200 OK\r\n\r\n", None),
+    "204": (GET, b"HTTP/1.1 204 No Content\r\n\r\n", None),
+    "204 with a length": (GET, b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", None),
+    "304 with a length": (GET, b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b"5"),
+    "304, chunked": (GET, b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", None),
+}
+
+
+@pytest.mark.parametrize("name", BODILESS)
+async def test_no_content_where_none_may_be(name: str) -> None:
+    request, answer, length = BODILESS[name]
+    async with upstream(answer) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        for _ in range(2):
+            await client.send(request)
+            message = await client.message(bodiless=True)
+            assert message.values(b"content-length") == ([] if length is None else [length])
+            assert not message.values(b"transfer-encoding")
+        assert len(backend.wires) == 1
+
+
+@pytest.mark.parametrize("name", BODILESS)
+async def test_content_where_none_may_be_goes_nowhere(name: str) -> None:
+    request, answer, _ = BODILESS[name]
+    async with upstream(once(answer + b"hello")) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        for _ in range(2):
+            await client.send(request)
+            await client.message(bodiless=True)
+        assert b"hello" not in client.seen
+        assert len(backend.wires) == 2
+
+
+# -- heads --------------------------------------------------------------------------------------------
+
+
+async def test_fields_keep_order_case_repeats_and_bytes() -> None:
+    lines = (
+        b"X-b: 1",
+        b"x-A: 2",
+        *(b"Set-Cookie: c%d=%d; Path=/" % (at, at) for at in range(40)),
+        b"X-b: caf\xe9 \xff\x80",
+        b"X-Empty: ",
+        b"X-Utf: \xe2\x82\xac",
+        b"Server: odd/1",
+    )
+    answer = PATIENT + b"\r\n".join(lines) + b"\r\nContent-Length: 2\r\n\r\nok"
+    async with upstream(answer) as backend, gateway(backend) as gate:
+        message = await gate.ask(GET)
+    assert [line for line in message.lines if line in lines] == list(lines)
+
+
+@pytest.mark.parametrize("fields", [b"Content-Length: 2\r\n\r\nok", b"Connection: X-Hop\r\nContent-Length: 2\r\n\r\nok"])
+async def test_nothing_is_added_but_via(fields: bytes) -> None:
+    async with upstream(PATIENT + b"X-Hop: 1\r\n" + fields) as backend, gateway(backend) as gate:
+        message = await gate.ask(GET)
+    hop = [b"X-Hop: 1"] if b"Connection" not in fields else []
+    assert sorted(message.lines) == sorted([b"Date: now", *hop, b"Content-Length: 2", b"Via: 1.1 spork"])
+
+
+async def test_what_belongs_to_one_hop_stays_there() -> None:
+    hop = b"Keep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nTrailer: X\r\nUpgrade: h2c\r\nConnection: upgrade\r\n"
+    async with upstream(PATIENT + hop + b"Content-Length: 2\r\n\r\nok") as backend, gateway(backend) as gate:
+        message = await gate.ask(GET)
+    assert {line.split(b":")[0] for line in message.lines} == {b"Date", b"Content-Length", b"Via"}
+
+
+async def test_connection_names_no_field_that_the_gateway_needs() -> None:
+    answer = PATIENT + b"Connection: Content-Length, Date, X-Hop\r\nX-Hop: 1\r\nContent-Length: 2\r\n\r\nok"
+    async with upstream(answer) as backend, gateway(backend) as gate:
+        message = await gate.ask(GET)
+    assert (message.body, message.values(b"date"), message.values(b"x-hop")) == (b"ok", [b"now"], [])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"HTTP/1.1 200 Fine by me", b"HTTP/1.1 200 Fine by me"),
+        (b"HTTP/1.1 200 ", b"HTTP/1.1 200 "),
+        (b"HTTP/1.1 200", b"HTTP/1.1 200 "),
+        (b"HTTP/1.1 799 Odd", b"HTTP/1.1 799 Odd"),
+        (b"HTTP/1.0 200 OK", b"HTTP/1.1 200 OK"),
+    ],
+)
+async def test_status_lines(line: bytes, expected: bytes) -> None:
+    async with upstream(once(line + b"\r\nContent-Length: 2\r\n\r\nok")) as backend, gateway(backend) as gate:
+        assert (await gate.ask(GET)).start.rstrip() == expected.rstrip()
+
+
+# -- trailers -----------------------------------------------------------------------------------------
+
+TRAILED = PATIENT + b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: \xe9\r\nX-Sum: 2\r\n\r\n"
+
+
+async def test_trailers_reach_who_accepts_them_and_nothing_else() -> None:
+    async with upstream(TRAILED) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        await client.send(GET[:-2] + b"TE: trailers\r\nConnection: TE\r\n\r\n")
+        assert (await client.message()).trailers == [b"X-Sum: \xe9", b"X-Sum: 2"]
+        await client.send(GET)
+        message = await client.message()
+        assert (message.trailers, message.values(b"x-sum")) == ([], [])
+
+
+async def test_trailers_may_not_frame_route_or_authorize() -> None:
+    forbidden = b"Content-Length: 9\r\nTransfer-Encoding: x\r\nHost: b\r\nSet-Cookie: a=b\r\nX-Fine: 1\r\n"
+    answer = TRAILED.replace(b"X-Sum: \xe9\r\nX-Sum: 2\r\n", forbidden)
+    async with upstream(answer) as backend, gateway(backend) as gate:
+        message = await gate.ask(GET[:-2] + b"TE: trailers\r\nConnection: TE\r\n\r\n")
+    assert message.trailers == [b"X-Fine: 1"]
+
+
+# -- malformed ----------------------------------------------------------------------------------------
+
+L2 = b"Content-Length: 2\r\n"
+MALFORMED = {
+    "garbage": b"\x16\x03\x01\x02\x00 what is this\r\n\r\n",
+    "no status line": b"hello\r\n\r\n",
+    "HTTP/0.9": b"<html>hello</html>",
+    "HTTP/2 preface": b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x80",
+    "HTTP/2.0": b"HTTP/2.0 200 OK\r\n" + L2 + b"\r\nok",
+    "HTTP/1.2": b"HTTP/1.2 200 OK\r\n" + L2 + b"\r\nok",
+    "lower case": b"http/1.1 200 OK\r\n" + L2 + b"\r\nok",
+    "no code": b"HTTP/1.1 OK\r\n" + L2 + b"\r\nok",
+    "two digits": b"HTTP/1.1 20 OK\r\n" + L2 + b"\r\nok",
+    "four digits": b"HTTP/1.1 2000 OK\r\n" + L2 + b"\r\nok",
+    "status 099": b"HTTP/1.1 099 OK\r\n" + L2 + b"\r\nok",
+    "bare LF": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    "one bare LF": b"HTTP/1.1 200 OK\r\nX: 1\n" + L2 + b"\r\nok",
+    "folded line": b"HTTP/1.1 200 OK\r\nX: 1\r\n 2\r\n" + L2 + b"\r\nok",
+    "folded first line": b"HTTP/1.1 200 OK\r\n X: 1\r\n" + L2 + b"\r\nok",
+    "NUL in a value": b"HTTP/1.1 200 OK\r\nX: a\0b\r\n" + L2 + b"\r\nok",
+    "CR in a value": b"HTTP/1.1 200 OK\r\nX: a\rb\r\n" + L2 + b"\r\nok",
+    "CR in the reason": b"HTTP/1.1 200 O\rK\r\n" + L2 + b"\r\nok",
+    "space before the colon": b"HTTP/1.1 200 OK\r\nX : 1\r\n" + L2 + b"\r\nok",
+    "space in a name": b"HTTP/1.1 200 OK\r\nX y: 1\r\n" + L2 + b"\r\nok",
+    "no colon": b"HTTP/1.1 200 OK\r\nX\r\n" + L2 + b"\r\nok",
+    "empty name": b"HTTP/1.1 200 OK\r\n: 1\r\n" + L2 + b"\r\nok",
+    "the same length twice": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+    "length list": b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok",
+    "signed length": b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
+    "negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
+    "hexadecimal length": b"HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\nok",
+    "empty length": b"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\nok",
+    "length over everything": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nok",
+    "length and chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + L2 + b"\r\n0\r\n\r\n",
+    "chunks and length": b"HTTP/1.1 200 OK\r\n" + L2 + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "gzip, chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "chunked, gzip": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "chunked twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "xchunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "identity": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nok",
+    "chunks in HTTP/1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "too long a head": b"HTTP/1.1 200 OK\r\n" + b"X: %b\r\n" % (b"a" * 40_000) * 5 + L2 + b"\r\nok",
+    "too long a field": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n" + L2 + b"\r\nok",
+    "too many fields": b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 400 + L2 + b"\r\nok",
+    "endless line": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 300_000,
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+async def test_a_malformed_head_is_a_502_and_ends_the_connection(name: str) -> None:
+    async with upstream(MALFORMED[name]) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        await client.send(GET)
+        message = await client.message()
+        assert (message.status, b'"upstream-malformed"' in message.body) == (502, True)
+        await holds((await backend.sole()).ended)
+        assert MALFORMED[name][-5:] not in client.seen
+
+
+@pytest.mark.parametrize("name", ["bare LF", "garbage", "folded line", "NUL in a value", "two lengths"])
+async def test_a_malformed_head_in_single_bytes(name: str) -> None:
+    async with upstream(once(MALFORMED[name], bytewise=True)) as backend, gateway(backend) as gate:
+        assert (await gate.ask(GET)).status == 502
+
+
+async def test_the_parser_forgets_what_was_malformed() -> None:
+    answers = iter([*MALFORMED.values(), OK])
+
+    async def script(wire: Wire) -> None:
+        await wire.message()
+        await wire.send(next(answers))
+
+    async with upstream(script) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        statuses = []
+        for _ in range(len(MALFORMED) + 1):
+            await client.send(GET)
+            statuses.append((await client.message()).status)
+    assert statuses == [502] * len(MALFORMED) + [200]
+
+
+CHUNKED = PATIENT + b"Transfer-Encoding: chunked\r\n\r\n"
+BROKEN = {
+    "bad chunk size": CHUNKED + b"2\r\nok\r\nzz\r\n",
+    "signed chunk size": CHUNKED + b"2\r\nok\r\n+2\r\nok\r\n0\r\n\r\n",
+    "chunk size with 0x": CHUNKED + b"2\r\nok\r\n0x2\r\nok\r\n0\r\n\r\n",
+    "chunk too long": CHUNKED + b"2\r\nok\r\n2\r\nokk\r\n0\r\n\r\n",
+    "chunk line with bare LF": CHUNKED + b"2\r\nok\r\n2\nok\r\n0\r\n\r\n",
+    "trailer with bare LF": CHUNKED + b"2\r\nok\r\n0\r\nX: 1\n\r\n",
+    "trailer that is none": CHUNKED + b"2\r\nok\r\n0\r\nnonsense\r\n\r\n",
+    "endless chunk line": CHUNKED + b"2\r\nok\r\n2;" + b"a" * 10_000,
+    "no last chunk": CHUNKED + b"2\r\nok\r\n",
+    "chunk cut short": CHUNKED + b"2\r\nok\r\n9\r\nok",
+    "content cut short": PATIENT + b"Content-Length: 5\r\n\r\nok",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_an_answer_that_breaks_off_never_looks_complete(name: str) -> None:
+    head, _, rest = BROKEN[name].partition(b"\r\n\r\n")
+    passed = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.message()
+        await wire.send(head + b"\r\n\r\n" + rest[:7])
+        await passed.wait()
+        await wire.send(rest[7:])
+
+    async with upstream(script) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        await client.send(GET)
+        await client.until(b"ok")
+        passed.set()
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await client.until(b"0\r\n\r\n" if b"chunked" in head else b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_an_old_client_sees_that_an_answer_breaks_off(name: str) -> None:
+    head, _, rest = BROKEN[name].partition(b"\r\n\r\n")
+    passed = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.message()
+        await wire.send(head + b"\r\n\r\n" + rest[:7])
+        await passed.wait()
+        await wire.send(rest[7:])
+
+    async with upstream(script) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        await client.send(OLD)
+        await client.until(b"ok")
+        passed.set()
+        with pytest.raises(ConnectionResetError):  # only a reset tells it from an answer that ends with the connection
+            await client.rest()
+
+
+async def test_bytes_behind_an_answer_end_the_connection() -> None:
+    async with upstream(always(OK + b"HTTP/1.1 200 OK\r\nX: poison\r\n" + L2 + b"\r\nno")) as backend:
+        async with gateway(backend) as gate:
+            client = await gate.client()
+            for _ in range(3):
+                await client.send(GET)
+                assert (await client.message()).body == b"ok"
+            assert b"poison" not in client.seen
+            await holds(lambda: len(backend.wires) == 3)
+
+
+async def test_a_problem_says_no_more_than_it_should() -> None:
+    async with upstream(b"secret-of-the-backend\r\n\r\n") as backend, gateway(backend) as gate:
+        message = await gate.ask(GET)
+    assert b"secret" not in message.body
+    assert not re.search(rb"127\.0\.0\.1|Error|Traceback", message.body)
