@@ -25,6 +25,7 @@ BENCHMARKS: Final = {
     "startup": ("benchmarks.startup", "the import of spork_core.api, spork check on 1,000 routes"),
 }
 """Module and summary by name, in the order they run."""
+SCENARIOS: Final = ("bare", "crowd", "big", "plugins")
 ABOUT: Final = """\
 Measures Spork, alone and beside its peers, and says which targets are met.
 
@@ -39,7 +40,7 @@ EXAMPLES: Final = """\
 examples:
   python -m benchmarks --quick                          does everything run? (about two minutes)
   python -m benchmarks --only dispatch,exchange         no tools needed
-  python -m benchmarks --only proxy --peers envoy       Spork beside Envoy alone
+  python -m benchmarks --only proxy-bare --peers envoy  Spork beside Envoy alone
   python -m benchmarks --profile cpu                    where the time of an exchange goes
   python -m benchmarks --write                          all of it, and the page docs/reference/benchmarks.md
 
@@ -80,7 +81,8 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--quick", action="store_true", help="small numbers, to see that everything runs; not for quoting")
-    add("--only", metavar="NAME,…", type=_names(tuple(BENCHMARKS)), action="extend", help="these benchmarks only")
+    only = _names((*BENCHMARKS, *(f"proxy-{name}" for name in SCENARIOS)))
+    add("--only", metavar="NAME,…", type=only, action="extend", help="these benchmarks; proxy-bare and so on for one")
     peer_names = ",".join(peers.NAMES)
     add(
         "--peers",
@@ -114,6 +116,7 @@ def main(arguments: Sequence[str]) -> int:
         peers=args.peers,
         requests=20_000 if args.quick else 1_000_000 if args.long else 200_000,
         clients=500 if args.quick else 5_000,
+        scenarios=tuple(name for name in SCENARIOS if f"proxy-{name}" in (args.only or ())),
         backend_port=args.backend_port,
     )
     # Processes that are started here find this package and the same Spork from wherever they are.
@@ -121,7 +124,8 @@ def main(arguments: Sequence[str]) -> int:
     if args.profile:
         (profiling.cpu if args.profile == "cpu" else profiling.memory)(options)
         return 0
-    chosen = [name for name in BENCHMARKS if not args.only or name in args.only]
+    wanted = {name.partition("-")[0] for name in args.only or BENCHMARKS}
+    chosen = [name for name in BENCHMARKS if name in wanted]
     facts = machine.facts(options.peers if {"proxy", "memory", "workers"} & set(chosen) else ())
     sections = [section for name in chosen for section in _measure(name, options)]
     print("\n".join(f"{what}: {which}" for what, which in facts))

@@ -102,10 +102,11 @@ def _idle_clients(running: Running, clients: int, before: float) -> float:
 
 def _requests(running: Running, options: Options) -> tuple[int, float]:
     """How many requests were made, and how many MiB they added after the first tenth."""
-    done, before, now = 0, 0.0, 0.0
-    while done < options.requests:
+    done, before, now, after = 0, 0.0, 0.0, 0
+    while done < options.requests or not after:
         done += max(1, wrk(running.port, "/api/users/1", options.connections, 1 if options.quick else 2).requests)
         now = running.rss()
+        after += bool(before)
         if not before and done >= options.requests / 10:
             before = now
         say(f"memory: {done:,} requests, {now:.1f} MiB")

@@ -27,6 +27,8 @@ class Options:
     """How many requests must leave memory as it was."""
     clients: int = 5_000
     """How many clients sit idle while memory is read."""
+    scenarios: tuple[str, ...] = ()
+    """Of the proxy; none named: all."""
     backend_port: int = 0
     """Where the backend listens; 0: any free port."""
 

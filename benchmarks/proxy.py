@@ -38,6 +38,8 @@ class Scenario:
     aim: float | None = None
     judge: str = ""
     """The peer that the ratio is promised against."""
+    short: str = ""
+    """The name in the targets."""
     crowd: bool = False
     """True: time-outs and p99 are promised too."""
     shows: tuple[str, ...] = ()
@@ -53,6 +55,7 @@ SCENARIOS: Final = (
         ("nginx", "haproxy", "envoy", "traefik", "caddy"),
         judge="envoy",
         aim=1.2,
+        short="bare proxy",
     ),
     Scenario(
         "crowd",
@@ -64,6 +67,7 @@ SCENARIOS: Final = (
         judge="envoy",
         at_least=1.2,
         crowd=True,
+        short="1,000 connections",
     ),
     Scenario(
         "big",
@@ -74,6 +78,7 @@ SCENARIOS: Final = (
         path="/big",
         connections=16,
         judge="haproxy",
+        short="bodies of 1 MiB",
     ),
     Scenario(
         "plugins",
@@ -84,6 +89,7 @@ SCENARIOS: Final = (
         ("traefik", "traefik-full", "envoy-full"),
         judge="traefik",
         at_least=1.5,
+        short="four plugins",
         shows=("x-request-id", "x-content-type-options", "x-served-by"),
     ),
 )
@@ -106,12 +112,13 @@ DISTURBED: Final = 0.15
 
 def run(options: Options) -> list[Section]:
     """The sections ``proxy``."""
+    wanted = [each for each in SCENARIOS if not options.scenarios or each.name in options.scenarios]
     try:
         tool("wrk")
         with workshop(options.backend_port) as shop:
-            return [_scenario(scenario, shop, options) for scenario in SCENARIOS]
+            return [_scenario(scenario, shop, options) for scenario in wanted]
     except Missing as error:
-        return [_section(scenario, options, [f"skipped. {error}"]) for scenario in SCENARIOS]
+        return [_section(scenario, options, [f"skipped. {error}"]) for scenario in wanted]
 
 
 def _section(scenario: Scenario, options: Options, notes: list[str]) -> Section:
@@ -201,14 +208,14 @@ def _row(subject: Subject, samples: Sequence[Sample], mine: Sequence[Sample]) ->
 
 def _targets(scenario: Scenario, mine: Sequence[Sample], theirs: Sequence[Sample]) -> list[Target]:
     rates = _ratios(mine, theirs, lambda one: one.rate)
-    what = f"{scenario.title.lower()}: requests/s against {scenario.judge}"
+    what = f"{scenario.short}: requests/s against {scenario.judge}"
     targets = [Target(what, median(rates), scenario.at_least, " ×", spread=spread(rates), aim=scenario.aim)]
     if scenario.crowd:
         tails = _ratios(mine, theirs, lambda one: one.p99_ms)
-        what = f"{scenario.title.lower()}: p99 against {scenario.judge}"
+        what = f"{scenario.short}: p99 against {scenario.judge}"
         targets.append(Target(what, median(tails), 1.0, " ×", True, spread(tails)))
         timeouts = sum(one.timeouts for one in mine)
-        targets.append(Target(f"{scenario.title.lower()}: time-outs", timeouts, 0, most=True))
+        targets.append(Target(f"{scenario.short}: time-outs", timeouts, 0, most=True))
     errors = sum(one.errors for one in mine)
-    targets.append(Target(f"{scenario.title.lower()}: errors", errors, 0, most=True))
+    targets.append(Target(f"{scenario.short}: errors", errors, 0, most=True))
     return targets

@@ -62,6 +62,8 @@ class Dispatcher:
 
     async def dispatch(self, request: Request) -> Response:
         """A whole exchange; ``on_complete`` fires when the response's body has been read or discarded."""
+        if request.host and "Host" not in request.headers:
+            request.headers["Host"] = request.host
         exchange = Exchange(request, self._clock)
         client = InnerClient(self._snapshot.config.forwarded.via)
         plan = self._snapshot.plan(exchange, request.target, None)

@@ -123,10 +123,12 @@ class Engine:
         if exchange.timer is not None:
             exchange.timer.cancel()
         response = exchange.response
-        if not whole:
-            if response is not None:
-                response.body.discard()
-            if exchange.attempts and (sent := exchange.attempts[-1].sent) is not None:
+        if response is not None and not whole:
+            response.body.discard()
+        if exchange.attempts:
+            sent = exchange.attempts[-1].sent
+            # Also after a whole answer: a hook may have put its own in the place of one that still streams.
+            if sent is not None and not (whole and sent.reply is not None and sent.reply.complete):
                 sent.end(ClientDisconnected(reason="the exchange was abandoned"))
         body = exchange.request.body
         if body is not EMPTY:
@@ -263,8 +265,11 @@ class Engine:
     async def attempts(self, exchange: Exchange, plan: Plan, service: Service, client: Client) -> Response:
         request = exchange.request
         body = request.body
-        if type(body) is StreamBody and body.complete and not body.pulled and not body.failed:
+        if type(body) is StreamBody and body.complete and not body.pulled and not body.failed and body.trailers is None:
             request.body = BytesBody(body.take())  # small and all here: it can be sent again
+        elif body.length is None and type(body) is StreamBody and body.failed:
+            async for _ in body:  # its framing is broken: raises what is wrong before anything of it is sent
+                pass
         target = exchange.upstream_target or plan.target(exchange)
         lines = client.upstream_lines(exchange)
         pipeline = plan.pipeline
@@ -272,10 +277,12 @@ class Engine:
             request.raw = b""  # a hook may have changed what the raw head says
         clock = self._clock.monotonic_ns
         limits = plan.limits
-        overdue = limits is not None and limits.total
-        if overdue:
-            timer = asyncio.get_running_loop().call_later(overdue, _total_overdue, exchange)
-            exchange.timer = timer
+        assert limits is not None
+        deadline: float | None = None
+        if limits.total:
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + limits.total
+            exchange.timer = loop.call_at(deadline, _total_overdue, exchange)
         tried: list[Endpoint] = []
         number = 0
         while True:
@@ -297,13 +304,12 @@ class Engine:
                         answer = await answer
                     if answer is not None:
                         return _as_response(answer)
-                assert limits is not None
-                connection = pool.take()
-                if connection is None:
-                    connection = await pool.acquire(limits)
-                attempt.reused = connection.used
                 body = request.body
                 head = request_head(request, target, lines, body, pool.authority)
+                connection = pool.take()
+                if connection is None:
+                    connection = await pool.acquire(limits, deadline)
+                attempt.reused = connection.used
                 head_only = request.method == "HEAD"
                 attempt.sent = sent = connection.send(
                     head, body, limits, head_only=head_only, informational=client.informational
@@ -311,7 +317,7 @@ class Engine:
                 await sent
                 response = sent.reply
                 if response is None:
-                    response = await self._again(attempt, pool, limits, request, head, client)
+                    response = await self._again(attempt, pool, limits, deadline, request, head, client)
                 attempt.status = response.status
                 if response.status == 101 and not (request.upgrade and plan.upgrade):
                     attempt.sent.connection.abort()
@@ -342,13 +348,22 @@ class Engine:
             if response is not None:
                 response.body.discard()
             exchange.response = None
+            if deadline is not None:
+                delay = min(delay, deadline - asyncio.get_running_loop().time())
             if delay > 0:
                 await asyncio.sleep(delay)
-            if overdue and exchange.elapsed_ns > overdue * 1e9:
+            if deadline is not None and (exchange.timer is None or asyncio.get_running_loop().time() >= deadline):
                 raise UpstreamTimeout("The upstream did not answer in time.", reason="total time-out", sent=False)
 
     async def _again(
-        self, attempt: Attempt, pool: Pool, limits: TimeLimits, request: Request, head: bytes, client: Client
+        self,
+        attempt: Attempt,
+        pool: Pool,
+        limits: TimeLimits,
+        deadline: float | None,
+        request: Request,
+        head: bytes,
+        client: Client,
     ) -> Response:
         """A request that failed is sent once more when it went over a reused connection that the upstream had closed in
         the meantime, on a fresh one, where repeating can do no harm (RFC 9112 section 9.3.1). Else raises its error."""
@@ -356,8 +371,8 @@ class Engine:
         error = connection.error
         if not isinstance(error, UpstreamReset) or not attempt.reused or connection.answered or not repeatable(request):
             raise error
-        connection = await pool.acquire(limits, fresh=True)
-        attempt.reused = False
+        connection = await pool.acquire(limits, deadline, fresh=True)
+        attempt.reused = connection.used
         attempt.sent = sent = connection.send(
             head, request.body, limits, head_only=request.method == "HEAD", informational=client.informational
         )
@@ -393,7 +408,8 @@ class Engine:
         body = request.body
         if not body.replayable and not (unsent and type(body) is StreamBody and not body.pulled):
             return None
-        if isinstance(error, UpstreamConnectFailed) and unsent and len(set(tried)) < len(service.pools):
+        missed = isinstance(error, UpstreamConnectFailed | UpstreamTimeout) and unsent
+        if missed and len(set(tried)) < len(service.pools):
             return 0.0
         phase = plan.pipeline.should_retry
         if phase is None:
@@ -408,6 +424,7 @@ class Engine:
 
 def _total_overdue(exchange: Exchange) -> None:
     """The total time-out of the exchange: what it waits for, or streams from, fails."""
+    exchange.timer = None
     sent = exchange.attempts[-1].sent if exchange.attempts else None
     if sent is not None:
         sent.end(UpstreamTimeout("The upstream did not answer in time.", reason="total time-out"))

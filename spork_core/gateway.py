@@ -283,7 +283,8 @@ class Gateway:
                 async with asyncio.timeout(grace):
                     await front.idle.wait()
             except TimeoutError:
-                log.warning("cutting %d connections that were not done after %g s", len(front.connections), grace)
+                if front.connections:
+                    log.warning("cutting %d connections that were not done after %g s", len(front.connections), grace)
             await front.abort()
         self.snapshot.retire()
         for old in self._retiring.values():
@@ -317,12 +318,21 @@ def _bound(sock: socket.socket) -> Address:
     return Address(path=name) if isinstance(name, str) else Address(name[0], name[1])
 
 
+def _handshakes(config: GatewayConfig) -> list[object]:
+    """What asyncio was told of TLS when it began to accept."""
+    handshake = config.timeouts.tls_handshake
+    return [tls and (tls.min_version, tls.client_ca is None, handshake) for tls in (x.tls for x in config.listen)]
+
+
 def check_sockets(old: GatewayConfig, new: GatewayConfig) -> None:
     """Raises ConfigError when ``new`` binds other sockets than ``old``: they are the process's, not a snapshot's."""
     problems = []
     restart = "restart to change it (spork run), or put the old value back"
     if [(x.address, x.tls is None) for x in old.listen] != [(x.address, x.tls is None) for x in new.listen]:
         problems.append(ConfigProblem("a reload cannot move the listeners", path="$.listen", remedy=restart))
+    elif _handshakes(old) != _handshakes(new):
+        message = "a reload can renew certificates, and not min_version, tls_handshake or whether clients need one"
+        problems.append(ConfigProblem(message, path="$.listen", remedy=restart))
     if old.admin != new.admin:
         problems.append(ConfigProblem("a reload cannot move the admin listener", path="$.admin", remedy=restart))
     if old.workers != new.workers:

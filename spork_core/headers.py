@@ -25,7 +25,9 @@ TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 FIELD_VALUE: Final = re.compile("[^\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]*")
 """RFC 9110 section 5.5, obs-text (here: anything above ASCII, and the surrogates that stand for a byte) allowed."""
 
-HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?")
+HOST: Final = re.compile(
+    r"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?"
+)
 """``uri-host [":" port]``, RFC 9112 section 3.2, without the userinfo that a Host may not have."""
 
 HOP_BY_HOP: Final = frozenset(

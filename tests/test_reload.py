@@ -12,10 +12,11 @@ from typing import Any
 
 import attrs
 import pytest
+import trustme
 
 from spork_core.api import Exchange, GatewayView, Plugin, ResourceKey, hookimpl, setting
 from spork_core.config import loads
-from spork_core.config.model import Address, GatewayConfig, Listener
+from spork_core.config.model import Address, Certificate, GatewayConfig, Listener, ListenerTLS
 from spork_core.errors import ConfigError
 from spork_core.gateway import Gateway
 from spork_core.registry import Registry
@@ -341,6 +342,27 @@ async def test_what_belongs_to_the_process_cannot_change(live: Live, key: str, v
 
     with pytest.raises(ConfigError, match=rf"\$\.{key}: a reload cannot"):
         await live.gateway.reload(attrs.evolve(live.gateway.config, **{key: value}))
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ListenerTLS:
+    """A certificate for localhost, in files."""
+    issued = trustme.CA().issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert")
+    issued.private_key_pem.write_to_path(tmp_path / "key")
+    return ListenerTLS(certificates=(Certificate(tmp_path / "cert", tmp_path / "key"),))
+
+
+async def test_a_reload_that_could_not_ask_clients_for_certificates_is_refused(live: Live, tls: ListenerTLS) -> None:
+    def listening(tls: ListenerTLS) -> GatewayConfig:
+        return attrs.evolve(config, listen=(Listener(Address("127.0.0.1", 0), tls),))
+
+    config = await live.config()
+    await live.start(listening(tls))
+    await live.gateway.reload(listening(tls))
+
+    with pytest.raises(ConfigError, match="not min_version, tls_handshake or whether clients need one"):
+        await live.gateway.reload(listening(attrs.evolve(tls, client_ca=tls.certificates[0].certificate)))
 
 
 # -- under load -----------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ FAULTY = [
     "$.plugins.broken-local",
     "$.plugins.misspelt",
     "$.routes.limited.chain",
-    "$.routes.other",
+    "$.routes.other.match",
     "$.routes.secret.identity",
     "$.services.users.tls",
 ]

@@ -385,6 +385,15 @@ def test_a_pidfile_without_a_pid(tmp_path: Path, text: str) -> None:
         signal_reload(tmp_path / "p")
 
 
+async def test_a_pidfile_that_cannot_be_written_shows_before_anything_is_served(files: Files, tmp_path: Path) -> None:
+    files.write(2)
+    async with gateway_process(PROGRAM, files.config, tmp_path / "nowhere" / "pid") as gateway:
+        assert await gateway.ended() == 1
+
+        assert gateway.said[-1].startswith("FileNotFoundError: ")
+        assert not any(line.startswith("listening on ") or "started" in line for line in gateway.said)
+
+
 def test_at_least_one_cpu_is_usable() -> None:
     assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
 

@@ -22,6 +22,7 @@ from spork_core.server.output import NO_CONTENT, response_head
 from spork_core.tunnel import Tunnel
 
 if TYPE_CHECKING:
+    from spork_core.plan import Plan
     from spork_core.server.connection import ClientConnection
     from spork_core.server.listener import Listening
     from spork_core.upstream.connection import UpstreamConnection
@@ -39,6 +40,7 @@ class Answering(asyncio.Protocol):
         "_framing",
         "_lines",
         "_lines_for",
+        "_plan",
         "_request",
         "_running",
         "_write_paused",
@@ -66,6 +68,8 @@ class Answering(asyncio.Protocol):
         self._request: ClientRequest | None = None
         self._framing: Framing | None = None
         """What cuts the request's body; None when it is all here."""
+        self._plan: Plan | None = None
+        """That of the running exchange; None between two."""
         self._running: Fiber | asyncio.Task[None] | bool = False
         self._closing = False
         """True when no other request is taken."""
@@ -90,7 +94,7 @@ class Answering(asyncio.Protocol):
             self._lines_for = (request.host, request.version)
         if request.trailers:
             return f"{lines}TE: trailers\r\nConnection: TE\r\n"
-        if request.upgrade is not None:
+        if request.upgrade is not None and self._plan is not None and self._plan.upgrade:
             return f"{lines}Connection: Upgrade\r\nUpgrade: {request.upgrade}\r\n"
         return lines
 

@@ -43,7 +43,6 @@ class ClientConnection(Answering):
         "_half_closed",
         "_head_begun",
         "_parsing",
-        "_plan",
         "_snapshot",
         "_written",
     )
@@ -53,7 +52,6 @@ class ClientConnection(Answering):
         self._buffer = b""
         self._body: StreamBody | None = None
         self._snapshot: Site | None = None
-        self._plan: Plan | None = None
         self._parsing = False
         self._head_begun = True
         """True while the time for a request's head runs: from the connection's start, or from a head's first byte."""
@@ -168,9 +166,11 @@ class ClientConnection(Answering):
         if buffer.startswith(b"\r\n"):
             self._buffer = buffer[2:]
             return True
-        problem = partial_problem(buffer, listening.limits)
+        problem = None if buffer == b"\r" else partial_problem(buffer, listening.limits)
         if problem is not None:
             self._refuse(problem)
+        elif self._half_closed:  # the rest will never come
+            self._close_gently()
         elif not self._head_begun:
             self._head_begun = True
             listening.idle_due.stop(self)
@@ -213,6 +213,7 @@ class ClientConnection(Answering):
         seen = self.listening.forwarding.see(headers, self.peer, request.scheme, request.host)
         self._before = ", ".join(headers.getall("X-Forwarded-For", ()))
         request.client, request.scheme, request.host = seen.address, seen.scheme, seen.host
+        request.raw = b""  # what is taken out here stands in it
         for name in ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"):
             headers.popall(name, None)
         request.unchanged = version_of(headers)
@@ -269,7 +270,7 @@ class ClientConnection(Answering):
             self._closing = True
         if self.transport.is_closing():
             return
-        if self._closing or listening.draining or self._half_closed:
+        if self._closing or listening.draining or (self._half_closed and not self._buffer):
             self._close_gently()
             return
         if self._buffer:
@@ -332,7 +333,7 @@ class ClientConnection(Answering):
     def eof_received(self) -> bool:
         if not self._running:
             return False
-        if self._framing is not None:
+        if self._framing is not None or self.tls is not None:  # TLS ends both sides at once
             self._cancel()
             return False
         # The client has ended its side and may still read (RFC 9112 does not forbid it): give it its answer, but not for
@@ -352,10 +353,10 @@ class ClientConnection(Answering):
         """The client is gone: so is the exchange."""
         running = self._running
         body = self._body
+        if isinstance(running, Fiber | asyncio.Task):
+            running.cancel()  # first: an exchange that saw its body fail would answer that
         if body is not None and not body.complete:
             body.fail(ClientDisconnected(reason="the client closed the connection"))
-        if isinstance(running, Fiber | asyncio.Task):
-            running.cancel()
 
     def _close_gently(self) -> None:
         """Ends our side and waits a moment for the client's: closing with unread input would reset the connection and

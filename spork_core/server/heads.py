@@ -30,6 +30,8 @@ from spork_core.headers import FORWARDED, HOST, SPECIAL_REQUEST, TOKEN, Headers,
 
 _VERSION: Final = re.compile(rb" HTTP/[0-9](?:\.[0-9])?$")
 _ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
+_CHUNKED: Final = re.compile("chunked", re.IGNORECASE | re.ASCII)
+"""``str.strip`` and ``str.lower`` would take no-break spaces away, and make a k of a Kelvin sign."""
 _CACHED_HOSTS: Final = 1024
 _JUST_CONNECTION: Final = frozenset(("connection",))
 
@@ -114,6 +116,9 @@ class HeadParser:
             raise self._problem(head, line_end, error) from error
         if upgraded or message.upgrade or message.should_close:
             self._renew()  # llhttp takes nothing more after a message that ends the connection
+        if len(message.method) + len(message.path) + 10 != line_end:
+            # llhttp passes over leading line ends and repeated spaces, and the head may be forwarded as it is.
+            raise BadRequest("The request line is malformed.")
         parsed = ClientRequest(message)
         version, count = version_of(parsed.headers), len(parsed.headers)
         self._check(parsed, trusted)
@@ -183,7 +188,7 @@ class HeadParser:
             raise BadRequest("The Host header field is malformed.")
         if len(self._hosts) >= _CACHED_HOSTS:
             self._hosts.clear()
-        if len(host) <= 255:
+        if 0 < len(host) <= 255:  # none at all is right for HTTP/1.0 only
             self._hosts.add(host)
 
     def _special(self, parsed: ClientRequest, present: frozenset[str], trusted: bool) -> None:
@@ -210,7 +215,9 @@ class HeadParser:
         if "upgrade" in present and parsed.version == 11 and parsed.framing is None:
             protocol = headers["Upgrade"]
             # h2c would make the backend speak a protocol that nothing here can look into.
-            if "upgrade" in listed(headers, "Connection") and not protocol.lower().startswith("h2c"):
+            if "upgrade" in listed(headers, "Connection") and not any(
+                name.startswith("h2c") for name in listed(headers, "Upgrade")
+            ):
                 parsed.upgrade = protocol
         if "max-forwards" in present:
             text = headers["Max-Forwards"]
@@ -228,12 +235,12 @@ class HeadParser:
                 without_forwarded(headers, forwarded)
 
     def _chunked(self, parsed: ClientRequest, present: frozenset[str]) -> None:
-        codings = [value.strip().lower() for value in parsed.headers.getall("Transfer-Encoding")]
+        codings = [value.strip(" \t") for value in parsed.headers.getall("Transfer-Encoding")]
         if "content-length" in present:
             raise BadRequest("Content-Length and Transfer-Encoding exclude each other.")
         if parsed.version == 10:
             raise BadRequest("HTTP/1.0 has no Transfer-Encoding.")
-        if codings != ["chunked"]:
+        if len(codings) != 1 or not _CHUNKED.fullmatch(codings[0]):
             raise NotImplementedByGateway("The only transfer coding is chunked.")
         parsed.length = None
         parsed.framing = ChunkedFraming()
@@ -242,14 +249,18 @@ class HeadParser:
 def partial_problem(data: bytes, limits: Limits) -> ClientProblem | None:
     """What is wrong with the beginning of a head, so that nobody waits for the end of a bad one; None: nothing so far."""
     line_end = data.find(b"\n")
+    if data[:1] < b"!":
+        return BadRequest("This is not an HTTP/1.1 request.")
     if line_end < 0:
         if len(data) > limits.request_line:
             return UriTooLong(f"The request line is longer than {limits.request_line} bytes.")
-        if not data.isascii() or b"\0" in data or data[:1] < b"!":
+        if not data.isascii() or b"\0" in data:
             return BadRequest("This is not an HTTP/1.1 request.")
         return None
     if data.count(b"\n") != data.count(b"\r\n"):
         return BadRequest("A line does not end with CRLF.")
+    if not _VERSION.search(data, 0, line_end - 1):
+        return BadRequest("This is not an HTTP/1.1 request.")
     if len(data) - line_end > limits.headers:
         return HeadersTooLarge(f"The header is longer than {limits.headers} bytes.")
     return None

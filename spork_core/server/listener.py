@@ -30,6 +30,9 @@ LINGER: Final = 2.0
 HALF_CLOSED: Final = 1.0
 """Seconds without a written byte after which a client that ended its side counts as gone."""
 BACKLOG: Final = 4096
+_FULL: Final = (
+    b'{"type":"about:blank","title":"Service Unavailable","status":503,"code":"overloaded","source":"gateway"}'
+)
 _GOODBYES: Final = 100
 """Turns of the loop that aborted connections get to end their exchanges."""
 
@@ -117,10 +120,10 @@ class Listening:
 
     def full(self) -> bytes:
         """What a connection over the limit is told before it is closed."""
-        return (
-            b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: 101\r\n"
-            b"Retry-After: 1\r\nConnection: close\r\n\r\n"
-            b'{"type":"about:blank","title":"Service Unavailable","status":503,"code":"overloaded","source":"gateway"}'
+        return b"HTTP/1.1 503 Service Unavailable\r\n%bContent-Length: %d\r\n\r\n%b" % (
+            b"Content-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\n",
+            len(_FULL),
+            _FULL,
         )
 
     def left(self, connection: ClientConnection) -> None:

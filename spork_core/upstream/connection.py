@@ -171,6 +171,8 @@ class UpstreamConnection(asyncio.Protocol):
     async def _run_upload(self, body: Body) -> None:
         transport, left = self.transport, body.length
         async for chunk in body:
+            if not chunk:  # as a chunk it would end the body, and what follows would be the next request
+                continue
             if left is None:
                 transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             else:
@@ -218,6 +220,15 @@ class UpstreamConnection(asyncio.Protocol):
             sent.wake()
         elif body is not None:
             body.fail(error)
+
+    def close(self) -> None:
+        """Ends a connection that waits for nothing: it is idle, or its response is all here."""
+        upload, self._upload = self._upload, None
+        self.error = UpstreamReset(reason="closed after its response")
+        self._retire()
+        self.transport.abort()
+        if upload is not None:
+            upload.cancel()
 
     def _retire(self) -> None:
         self._limits.awaiting_head.stop(self)
@@ -331,12 +342,7 @@ class UpstreamConnection(asyncio.Protocol):
         """The response is all here. Gives the connection back, or closes it when it cannot be used again."""
         head = cast(Reply, self._head)
         if rest or not head.keep_alive or self._upload is not None or self._paused:
-            upload, self._upload = self._upload, None
-            self.error = UpstreamReset(reason="closed after its response")
-            self._retire()
-            self.transport.abort()
-            if upload is not None:
-                upload.cancel()
+            self.close()
             return
         self.busy = False
         self.used = True

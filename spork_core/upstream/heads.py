@@ -11,7 +11,7 @@ from spork_core.body import EMPTY, Body, StreamBody
 from spork_core.errors import UpstreamMalformed
 from spork_core.exchange import Response
 from spork_core.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
-from spork_core.headers import HOP_BY_HOP, KERNELS_OWN, drop_hop_by_hop, listed, special, version_of, without_keep_alive
+from spork_core.headers import HOP_BY_HOP, KERNELS_OWN, drop_hop_by_hop, special, version_of, without_keep_alive
 
 MAX_HEAD: Final = 131072
 """Bytes of a response head; more is malformed."""
@@ -56,14 +56,14 @@ class Reply(Response):
             self.framing = CloseFraming
         self.unchanged = version_of(headers)
         if no_body and message.should_close and self.version == 11:  # llhttp does not know of the HEAD: no length, no reuse
-            self.keep_alive = "close" not in listed(message.headers, "Connection")
+            self.keep_alive = "close" not in message.headers.get("Connection", "").lower()
 
     def _frame(self, present: frozenset[str], no_body: bool) -> None:
         """Reads what frames the body and takes it, and what belongs to one hop, out of ``headers``."""
         headers, status = self.headers, self.status
         bodiless = no_body or status < 200 or status in NO_CONTENT
         if "transfer-encoding" in present:
-            if [coding.strip().lower() for coding in headers.getall("Transfer-Encoding")] != ["chunked"]:
+            if [coding.strip(" \t").lower() for coding in headers.getall("Transfer-Encoding") if coding.isascii()] != ["chunked"]:
                 raise UpstreamMalformed(reason="a Transfer-Encoding other than chunked")
             if "content-length" in present or self.version == 10:
                 raise UpstreamMalformed(reason="Transfer-Encoding beside Content-Length, or in HTTP/1.0")

@@ -15,7 +15,8 @@ from spork_core.upstream.connection import UpstreamConnection
 from spork_core.upstream.heads import ReplyParser
 from spork_core.upstream.resolver import Resolver
 
-_SWEEP: Final = 5.0
+_EARLY: Final = 0.002
+"""Seconds by which a loop may be early with a timer."""
 
 
 class TimeLimits:
@@ -31,13 +32,14 @@ class TimeLimits:
 
 
 class _Turn(Wait):
-    """A place in the line for a connection, and the connection that it got (None: make one)."""
+    """A position in the line for a connection, and what it got: ``connection``, or a ``place`` for a new one."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("connection", "place")
 
     def __init__(self) -> None:
         super().__init__()
         self.connection: UpstreamConnection | None = None
+        self.place = False
 
 
 class Pool:
@@ -107,25 +109,40 @@ class Pool:
                 return connection
         return None
 
-    async def acquire(self, limits: TimeLimits, *, fresh: bool = False) -> UpstreamConnection:
+    async def acquire(
+        self, limits: TimeLimits, deadline: float | None = None, *, fresh: bool = False
+    ) -> UpstreamConnection:
         """An idle connection (unless ``fresh``) or a new one; when the endpoint has its most, the next that comes free.
 
-        Raises UpstreamConnectFailed, UpstreamTimeout (both with ``sent`` False), UpstreamUnavailable.
+        ``deadline``: the loop's time at which the whole exchange must be over. Raises UpstreamConnectFailed,
+        UpstreamTimeout (both with ``sent`` False), UpstreamUnavailable.
         """
         if not fresh and (connection := self.take()) is not None:
             return connection
-        if len(self._open) + self._connecting >= self.config.connections and (
-            connection := await self._wait(limits)
-        ) is not None:
+        if not self._reserve() and (connection := await self._wait(limits, deadline)) is not None:
             return connection
-        self._connecting += 1
+        connecting = asyncio.get_running_loop().create_task(self._connect(_within(limits.connect, deadline)))
         try:
-            connecting = asyncio.get_running_loop().create_task(self._connect(limits.connect))
-            return await connecting
-        finally:
+            connection = await connecting
+        except BaseException:
             self._connecting -= 1
+            if connecting.done() and not connecting.cancelled() and connecting.exception() is None:
+                self.release(connecting.result())  # the exchange was cancelled in the very moment it was there
+            else:
+                self._next_turn(None)
+            raise
+        self._connecting -= 1
+        return connection
 
-    async def _wait(self, limits: TimeLimits) -> UpstreamConnection | None:
+    def _reserve(self) -> bool:
+        """Takes a place for a new connection; False when there is none."""
+        if len(self._open) + self._connecting >= self.config.connections:
+            return False
+        self._connecting += 1
+        return True
+
+    async def _wait(self, limits: TimeLimits, deadline: float | None) -> UpstreamConnection | None:
+        """A connection that has come free, or None and a place for a new one."""
         if len(self._turns) >= self.config.pending:
             raise UpstreamUnavailable(
                 "Too many requests wait for the upstream.", reason=f"{self!r}: pool.pending is used up", sent=False
@@ -135,26 +152,37 @@ class Pool:
         late = UpstreamUnavailable(
             "The upstream is busy.", reason=f"{self!r}: no free connection within connect time-out", sent=False
         )
-        timer = asyncio.get_running_loop().call_later(limits.connect, turn.wake, late)
+        timer = asyncio.get_running_loop().call_later(_within(limits.connect, deadline), turn.wake, late)
         try:
             await turn
         except BaseException:
             if turn.connection is not None:
-                self.release(turn.connection)
+                if not turn.connection.closed:
+                    self.release(turn.connection)
+            elif turn.place:
+                self._connecting -= 1
+                self._next_turn(None)
             raise
         finally:
             timer.cancel()
             if turn in self._turns:
                 self._turns.remove(turn)
-        if turn.connection is not None and turn.connection.closed:
-            return None
-        return turn.connection
+        connection = turn.connection
+        if connection is not None and connection.closed:  # since it was given
+            return None if self._reserve() else await self._wait(limits, deadline)
+        return connection
 
     def _next_turn(self, connection: UpstreamConnection | None) -> bool:
+        """Gives ``connection``, or else a place for a new one, to the first in the line."""
         while self._turns:
+            if connection is None and not self._reserve():
+                return False
             turn = self._turns.popleft()
-            if not turn.done():
+            if turn.done():
+                self._connecting -= connection is None
+            else:
                 turn.connection = connection
+                turn.place = connection is None
                 # Through the loop: woken on the spot, a line of failing requests would nest as deep as the line is long.
                 asyncio.get_running_loop().call_soon(turn.wake)
                 return True
@@ -217,12 +245,12 @@ class Pool:
             or config.idle <= 0
             or (config.max_age is not None and now - connection.born > config.max_age)
         ):
-            connection.abort()
+            connection.close()
         elif not (self._turns and self._next_turn(connection)):
             connection.idle_since = now
             self._idle.append(connection)
             if self._sweeper is None:
-                self._arm(config.idle)
+                self._arm()
 
     def forget(self, connection: UpstreamConnection) -> None:
         """``connection`` is gone."""
@@ -232,17 +260,18 @@ class Pool:
         if self._turns:
             self._next_turn(None)
 
-    def _arm(self, idle: float) -> None:
-        self._sweeper = asyncio.get_running_loop().call_later(min(_SWEEP, idle), self._sweep)
+    def _arm(self) -> None:
+        due = self._idle[0].idle_since + self.config.idle
+        self._sweeper = asyncio.get_running_loop().call_at(due, self._sweep)
 
     def _sweep(self) -> None:
         """Closes what has been idle too long; the left end of the line has been idle longest."""
         self._sweeper = None
-        deadline = asyncio.get_running_loop().time() - self.config.idle
-        while self._idle and self._idle[0].idle_since <= deadline:
-            self._idle[0].abort()
+        since = asyncio.get_running_loop().time() - self.config.idle + _EARLY
+        while self._idle and self._idle[0].idle_since <= since:
+            self._idle[0].close()
         if self._idle:
-            self._arm(self.config.idle)
+            self._arm()
 
     def close(self) -> None:
         """Closes idle connections now and the others when their responses are complete."""
@@ -251,7 +280,7 @@ class Pool:
             self._sweeper.cancel()
             self._sweeper = None
         for connection in tuple(self._idle):
-            connection.abort()
+            connection.close()
 
     def abort(self) -> None:
         """Closes every connection now."""
@@ -260,3 +289,6 @@ class Pool:
             connection.abort()
 
 
+def _within(seconds: float, deadline: float | None) -> float:
+    """``seconds``, or what is left until ``deadline`` on the loop's clock when that is less."""
+    return seconds if deadline is None else max(0.0, min(seconds, deadline - asyncio.get_running_loop().time()))

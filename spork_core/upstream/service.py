@@ -10,8 +10,9 @@ from multidict import istr
 
 from spork_core.body import EMPTY, Body
 from spork_core.config.model import ServiceConfig, TimeoutOverrides, UpstreamTimeouts, UpstreamTLS
+from spork_core.errors import UpstreamUnavailable
 from spork_core.exchange import Endpoint, Request
-from spork_core.headers import KERNELS_OWN, head_bytes, special, version_of
+from spork_core.headers import KERNELS_OWN, TOKEN, HeaderInjection, head_bytes, special, version_of
 from spork_core.outbox import Outbox
 from spork_core.upstream.pool import Pool, TimeLimits
 from spork_core.upstream.resolver import Resolver
@@ -96,13 +97,16 @@ class Service:
         return limits
 
     def pick(self, tried: Collection[Endpoint] = ()) -> Pool:
-        """The pool of the next endpoint by weighted round robin; those in ``tried`` only when there is no other."""
+        """The pool of the next endpoint by weighted round robin; those in ``tried`` only when there is no other. Raises
+        UpstreamUnavailable when there is none at all."""
         cycle = self._cycle
         for _ in range(len(cycle)):
             self._turn = turn = (self._turn + 1) % len(cycle)
             pool = cycle[turn]
             if not tried or pool.endpoint not in tried:
                 return pool
+        if not cycle:
+            raise UpstreamUnavailable("The service has no endpoint.", reason=f"{self!r}", sent=False)
         self._turn = turn = (self._turn + 1) % len(cycle)
         return cycle[turn]
 
@@ -133,6 +137,8 @@ def request_head(request: Request, target: str, extra: str, body: Body, authorit
         if present := special(headers, KERNELS_OWN):
             for name in present:
                 headers.popall(name)
+    if " " in target or not (request.method in IDEMPOTENT or TOKEN.fullmatch(request.method)):
+        raise HeaderInjection("the method or the target that a hook set breaks the request line")
     if HOST not in headers:
         extra = f"Host: {authority}\r\n{extra}"
     if body is not EMPTY:

@@ -9,27 +9,25 @@ class PidFile:
     """This process's id in a file; ``path`` None: nothing happens."""
 
     def __init__(self, path: Path | None) -> None:
+        """Lays the file ready beside its place, so that what is wrong with that shows before anything is served. Raises
+        OSError."""
         self._path = path
         self._text = f"{os.getpid()}\n"
-        self._written = False
+        if path is not None:
+            self._beside = path.with_name(f".{path.name}.{os.getpid()}")
+            self._beside.write_text(self._text)
 
     def write(self) -> None:
-        """Writes it, never visible in part, over what an earlier process left. Raises OSError."""
+        """Puts it in its place, whole, over what an earlier process left. Raises OSError."""
         if self._path is not None:
-            beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-            beside.write_text(self._text)
-            beside.replace(self._path)
-            self._written = True
+            self._beside.replace(self._path)
 
     def remove(self) -> None:
-        """Removes it if it was written here and still is ours."""
-        if self._path is not None and self._written:
-            self._written = False
-            try:
-                if self._path.read_text() == self._text:
-                    self._path.unlink()
-            except FileNotFoundError:
-                pass
+        """Removes it, unless it is another process's by now."""
+        if self._path is not None:
+            self._beside.unlink(missing_ok=True)
+            if self._path.exists() and self._path.read_text() == self._text:
+                self._path.unlink()
 
 
 def signal_reload(pidfile: Path) -> None:

@@ -167,10 +167,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def settle() -> None:
     """Takes what is loaded out of the garbage collector's sight, and lets it look less often.
 
-    To be called after the imports and before a snapshot is built: what a snapshot holds must be collectable when a reload
-    has replaced it. Under 1,000 busy connections and 1,000 routes, CPython's own settings cost 550 collections and 0.57 s
-    in 3 s, with a pause of 150 ms (CPython 3.11); frozen, the longest was 28 ms; with the threshold too, 5 collections
-    took 6 ms together. Exchanges leave next to no cycles: what piles up between two looks is small.
+    To be called after the imports and before a snapshot is built: what a snapshot holds must be collectable when a
+    reload has replaced it. Under 1,000 busy connections and 1,000 routes, CPython's own settings cost 550 collections
+    and 0.57 s in 3 s, with a pause of 150 ms (CPython 3.11); frozen, the longest was 28 ms; with the threshold too,
+    5 collections took 6 ms together. Exchanges leave next to no cycles: what piles up between two looks is small.
     """
     gc.collect()
     gc.freeze()

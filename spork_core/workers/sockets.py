@@ -38,6 +38,7 @@ class Sockets:
                 self.admin = self._bind(config.admin.listen.address)
         except BaseException:
             self.close()
+            self.unlink()
             raise
 
     def _bind(self, address: Address) -> socket.socket:

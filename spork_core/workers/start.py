@@ -37,13 +37,15 @@ def run(
     settle()
     alone = Gateway(config, registry) if workers == 1 else None
     sockets = Sockets(config)
-    herald = Herald(sockets, announce, pidfile)
     try:
-        if alone is None:
-            return Supervisor(source, registry, config, sockets, workers, herald).run()
-        run_loop(lambda: _Alone(alone, source, herald), sockets.public, sockets.admin)
+        herald = Herald(sockets, announce, pidfile)
+        try:
+            if alone is None:
+                return Supervisor(source, registry, config, sockets, workers, herald).run()
+            run_loop(lambda: _Alone(alone, source, herald), sockets.public, sockets.admin)
+        finally:
+            herald.gone()
     finally:
-        herald.gone()
         sockets.close()
         sockets.unlink()
     return 0

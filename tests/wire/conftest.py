@@ -242,6 +242,10 @@ class Running:
         transport, protocol = await loop.create_connection(lambda: asyncio.StreamReaderProtocol(reader), *self.address)
         wire = Wire(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
         self.clients.append(wire)
+        mine, front = transport.get_extra_info("sockname"), self.gateway.front
+        assert front is not None
+        # Accepted by now, so that bytes sent one by one are read one by one.
+        await holds(lambda: any(mine == c.transport.get_extra_info("peername") for c in front.connections))
         return wire
 
     async def ask(self, data: bytes, *, bytewise: bool = False, bodiless: bool = False) -> Message:

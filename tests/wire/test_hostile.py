@@ -35,6 +35,7 @@ HEADS = {
     "no-break space": post(b"Transfer-Encoding: \xc2\xa0chunked", body=CHUNKS),
     "latin no-break space": post(b"Transfer-Encoding: \xa0chunked", body=CHUNKS),
     "line separator": post(b"Transfer-Encoding: chunked\xe2\x80\xa8", body=CHUNKS),
+    "Kelvin sign": post(b"Transfer-Encoding: chun\xe2\x84\xaaed", body=CHUNKS),
     "empty coding": post(b"Transfer-Encoding:", body=CHUNKS),
     "comma": post(b"Transfer-Encoding: ,chunked", body=CHUNKS),
     "coding with a space in its name": post(b"Transfer-Encoding : chunked", body=CHUNKS),
