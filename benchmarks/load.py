@@ -62,8 +62,10 @@ def parse(text: str) -> Said:
         return float(found[1]) if found else 0.0
 
     def latency(percent: int) -> float:
-        found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)$", text, re.MULTILINE)
-        return float(found[1]) * _MILLISECONDS[found[2]] if found else 0.0
+        found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)\s*$", text, re.MULTILINE)
+        if found is None:
+            raise RuntimeError(f"wrk says no {percent}% latency: {text.strip()[-400:]}")
+        return float(found[1]) * _MILLISECONDS[found[2]]
 
     if "Requests/sec:" not in text:
         raise RuntimeError(f"wrk failed: {text.strip()[-400:] or 'it says nothing'}")

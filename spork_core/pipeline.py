@@ -133,6 +133,8 @@ def _call(instance: Instance, hook: str, kind: HookKind) -> _Call:
         failed.__cause__ = trace
         return failed
 
+    if is_async:
+        function = _not_left(function)
     if is_async and instance.config.budget is not None:
         function = _budgeted(function, instance.config.budget, instance.spent)
     if is_async and instance.config.timeout is not None:
@@ -149,6 +151,21 @@ def _adapt(function: Callable[..., Any], positions: list[int]) -> Callable[..., 
     if positions == [0]:
         return lambda first, *_: function(first)
     return lambda *given: function(*[given[at] for at in positions])
+
+
+def _not_left(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """A hook that awaits something of its own that was cancelled has failed; that is not a client that left."""
+
+    async def guarded(*given: Any) -> Any:
+        try:
+            return await function(*given)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError("something it awaited was cancelled") from error
+
+    return guarded
 
 
 def _timed(function: Callable[..., Awaitable[Any]], seconds: float) -> Callable[..., Awaitable[Any]]:
