@@ -265,11 +265,12 @@ class Engine:
     async def attempts(self, exchange: Exchange, plan: Plan, service: Service, client: Client) -> Response:
         request = exchange.request
         body = request.body
-        if type(body) is StreamBody and body.complete and not body.pulled and not body.failed and body.trailers is None:
-            request.body = BytesBody(body.take())  # small and all here: it can be sent again
-        elif body.length is None and type(body) is StreamBody and body.failed:
-            async for _ in body:  # its framing is broken: raises what is wrong before anything of it is sent
-                pass
+        if type(body) is StreamBody:
+            if body.failed:
+                async for _ in body:  # raises what is wrong with it, before anything of it is sent
+                    pass
+            elif body.complete and not body.pulled and body.trailers is None:
+                request.body = BytesBody(body.take())  # small and all here: it can be sent again
         target = exchange.upstream_target or plan.target(exchange)
         lines = client.upstream_lines(exchange)
         pipeline = plan.pipeline

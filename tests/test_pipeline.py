@@ -258,13 +258,25 @@ async def test_a_problem_is_an_answer_not_a_failure(hook: str, policy: str, is_a
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("policy", ["open", "closed"])
 @pytest.mark.parametrize("hook", KINDS)
-async def test_a_cancellation_goes_through(hook: str, policy: str, is_async: bool) -> None:
-    cancelled = link("a", [], hook, raising(asyncio.CancelledError()), is_async, on_failure=policy)
+async def test_a_client_that_leaves_goes_through(hook: str, policy: str, is_async: bool) -> None:
+    def leave(*_: Any) -> None:
+        task.cancel()
+        raise asyncio.CancelledError
+
+    cancelled = link("a", [], hook, leave, is_async, on_failure=policy)
+    task = asyncio.create_task(fire(hook, cancelled))
 
     with pytest.raises(asyncio.CancelledError):
-        await fire(hook, cancelled)
-
+        await task
     assert cancelled.failures == 0
+
+
+@pytest.mark.parametrize("hook", KINDS)
+async def test_a_cancelled_helper_of_a_hook_is_a_failure(hook: str) -> None:
+    failing = link("a", [], hook, raising(asyncio.CancelledError()), True, on_failure="open")
+
+    assert await fire(hook, failing) is None
+    assert failing.failures == 1
 
 
 @pytest.mark.parametrize("is_async", [False, True])

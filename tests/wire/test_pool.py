@@ -202,21 +202,28 @@ async def test_an_upload_that_nobody_reads_does_not_hide_the_answer() -> None:
 
 async def test_a_client_that_left_takes_nobody_elses_connection_along() -> None:
     """A's answer is complete and its connection serves B already when A, who has not read its answer, leaves."""
-    big = bytes(8_000_000)
     go = asyncio.Event()
 
     async def script(wire: Wire) -> None:
         await wire.message()
-        await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(big) + big)
+        await wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        (unread,) = gate.gateway.front.connections
+        while not unread._write_paused:
+            sent = unread.bytes_sent
+            await wire.send(b"4000\r\n%b\r\n" % bytes(0x4000))
+            await holds(lambda sent=sent: unread.bytes_sent > sent or unread._write_paused)
+        await wire.send(b"0\r\n\r\n")
         await wire.message()
         await go.wait()
         await wire.send(OK)
 
     async with upstream(script) as backend, gateway(backend, service={"pool": PoolConfig(connections=1)}) as gate:
-        leaving, staying = await gate.client(), await gate.client()
+        leaving = await gate.client()
         await leaving.send(GET)
         await leaving.head()
-        await holds(lambda: pool_of(gate).idle == 1 or len(leaving.seen) > len(big))
+        leaving.writer.transport.pause_reading()
+        await holds(lambda: pool_of(gate).idle == 1)
+        staying = await gate.client()
         await staying.send(GET)
         await holds(lambda: len(backend.requests) == 2)
         leaving.reset()
