@@ -3,12 +3,13 @@
 import argparse
 import json
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final
+
+import attrs
 
 from benchmarks import machine, peers, profiling
 from benchmarks.options import HERE, Missing, Options, say
@@ -136,11 +137,23 @@ def main(arguments: Sequence[str]) -> int:
             json.dumps(as_json(sections, facts), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
     if args.write:
-        command = shlex.join(["python", "-m", "benchmarks", *arguments])
-        PAGE.write_text(as_markdown(sections, facts, command), encoding="utf-8")
+        PAGE.write_text(as_markdown(sections, facts, _command(options)), encoding="utf-8")
         say(f"wrote {PAGE}")
     _summary(sections)
     return int(any(section.failed for section in sections))
+
+
+def _command(options: Options) -> str:
+    """The command that measures so again, without what is only of this machine."""
+    given, default = attrs.asdict(options), attrs.asdict(Options(peers=peers.NAMES))
+    words = [
+        f"--{name} {given[name]:g}" for name in ("rounds", "seconds", "connections") if given[name] != default[name]
+    ]
+    if options.requests != default["requests"]:
+        words.append("--long")
+    if options.peers != peers.NAMES:
+        words.append(f"--peers {','.join(options.peers) or 'none'}")
+    return " ".join(["python -m benchmarks", *words, "--write"])
 
 
 def _measure(name: str, options: Options) -> list[Section]:

@@ -96,6 +96,8 @@ def _idle_clients(running: Running, clients: int, before: float) -> float:
             raise RuntimeError(f"the idle clients could not connect: {said or 'they say nothing'}")
         time.sleep(1)
         after = running.rss()
+        if (files := running.files()) < clients:
+            raise RuntimeError(f"of {clients:,} idle clients at most {files:,} are still connected")
         process.communicate("")  # the end of its input ends it
     return (after - before) * 1024 / clients
 

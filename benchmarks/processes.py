@@ -84,6 +84,10 @@ class Running:
             user, system = user + int(fields[11]), system + int(fields[12])
         return user / _TICKS, system / _TICKS
 
+    def files(self) -> int:
+        """Open files, connections among them."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.pids())
+
     def rss(self) -> float:
         """Resident memory in MiB."""
         total = 0

@@ -116,9 +116,19 @@ def run(options: Options) -> list[Section]:
     try:
         tool("wrk")
         with workshop(options.backend_port) as shop:
-            return [_scenario(scenario, shop, options) for scenario in wanted]
+            return [_kept(scenario, shop, options) for scenario in wanted]
     except Missing as error:
         return [_section(scenario, options, [f"skipped. {error}"]) for scenario in wanted]
+
+
+def _kept(scenario: Scenario, shop: Workshop, options: Options) -> Section:
+    """The section; one that says why when it could not be measured, so that the others are kept."""
+    try:
+        return _scenario(scenario, shop, options)
+    except (RuntimeError, OSError) as error:
+        section = _section(scenario, options, [f"failed. {error}"])
+        section.failed = True
+        return section
 
 
 def _section(scenario: Scenario, options: Options, notes: list[str]) -> Section:

@@ -1,9 +1,12 @@
 """After a 101: two connections whose bytes are carried across as they are, whatever protocol they now speak."""
 
 import asyncio
-from typing import cast
+from typing import Final, cast
 
 from spork_core.fiber import Wait
+
+HALF_CLOSED: Final = 60.0
+"""Seconds without a byte after which a tunnel of which one side has ended is closed."""
 
 
 class _Half(asyncio.Protocol):
@@ -32,6 +35,7 @@ class _Half(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.ended = True
+        self.tunnel.half_ended()
         if self.peer.can_write_eof() and not self.peer.is_closing():
             self.peer.write_eof()
             return not self.tunnel.both_ended
@@ -50,12 +54,13 @@ class _Half(asyncio.Protocol):
 class Tunnel:
     """Carries bytes between a client and an upstream until both connections are gone."""
 
-    __slots__ = ("_closed", "_down", "_up")
+    __slots__ = ("_closed", "_down", "_ending", "_up")
 
     def __init__(self, client: asyncio.Transport, upstream: asyncio.Transport) -> None:
         self._up = _Half(self, client, upstream)
         self._down = _Half(self, upstream, client)
         self._closed: Wait | None = None
+        self._ending: asyncio.TimerHandle | None = None
 
     @property
     def sent(self) -> int:
@@ -71,6 +76,22 @@ class Tunnel:
     def both_ended(self) -> bool:
         """True when both sides have said their last."""
         return self._up.ended and self._down.ended
+
+    def half_ended(self) -> None:
+        """One side has said its last. The other goes on for as long as it says something, since a peer that is gone looks
+        like one that listens."""
+        if self._ending is None and not self.both_ended:
+            self._arm()
+
+    def _arm(self) -> None:
+        carried = self.sent + self.received
+        self._ending = asyncio.get_running_loop().call_later(HALF_CLOSED, self._look, carried)
+
+    def _look(self, carried: int) -> None:
+        if self.sent + self.received == carried:
+            self.close()
+        else:
+            self._arm()
 
     async def run(self, from_client: bytes, from_upstream: bytes) -> None:
         """``from_client``, ``from_upstream``: what came in behind the request and behind the 101."""
@@ -89,6 +110,8 @@ class Tunnel:
 
     def close(self) -> None:
         """Ends both connections now."""
+        if self._ending is not None:
+            self._ending.cancel()
         self._up.transport.abort()
         self._down.transport.abort()
 

@@ -13,67 +13,7 @@ import pytest
 
 from spork_core.workers import set_up_logging, signal_reload, usable_cpus
 from spork_core.workers.supervisor import Slot
-from tests.processes import MOST, Client, backend, gateway_process, get, refused
-
-PROGRAM = """
-import os, sys
-from pathlib import Path
-from spork_core.api import Plugin, hookimpl, setting
-from spork_core.config import load
-from spork_core.registry import Registry
-from spork_core.workers import run, set_up_logging
-import attrs
-
-@attrs.frozen
-class Doom:
-    code: int = setting("Exit code.", default=0)
-    shutdown: bool = setting("Hang at the end.", default=False)
-
-class Doomed(Plugin[Doom]):
-    Config = Doom
-    @hookimpl
-    def startup(self):
-        if self.config.code:
-            os._exit(self.config.code)
-    @hookimpl
-    def shutdown(self):
-        if self.config.shutdown:
-            __import__("time").sleep(60)
-
-path, pidfile, *passed = sys.argv[1:]
-if passed:
-    os.dup2(int(passed[0]), 3)
-    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-set_up_logging("INFO")
-plugins = Registry({"doomed": Doomed})
-sys.exit(run(lambda: load(path, plugins=plugins), plugins, announce=print, pidfile=Path(pidfile)))
-"""
-
-TEXT = """
-listen: {listen}
-admin: {{listen: 127.0.0.1:0}}
-workers: {workers}
-timeouts: {{drain: {drain}}}
-services: {{b: {{endpoints: ["{backend}"]}}}}
-routes: {{all: {{match: {{}}, service: b}}}}
-{more}
-"""
-
-
-class Files:
-    """The config file and the pidfile of a test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.config = folder / "spork.yaml"
-        self.pidfile = folder / "spork.pid"
-
-    def write(self, workers: int = 1, url: str = "http://127.0.0.1:9", more: str = "", **other: str) -> None:
-        values = {"listen": "127.0.0.1:0", "drain": "5s", **other}
-        self.config.write_text(TEXT.format(workers=workers, backend=url, more=more, **values))
-
-    @property
-    def pid(self) -> int:
-        return int(self.pidfile.read_text())
+from tests.processes import MOST, PROGRAM, Client, Files, backend, gateway_process, get, refused
 
 
 @pytest.fixture
@@ -81,8 +21,7 @@ def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
 
 
-def both(function):  # type: ignore[no-untyped-def]
-    return pytest.mark.parametrize("workers", [1, 2])(function)
+both = pytest.mark.parametrize("workers", [1, 2])
 
 
 async def status(url: str) -> dict[str, object]:

@@ -236,7 +236,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.pool.forget(self)
 
     def hand_over(self) -> tuple[asyncio.Transport, bytes]:
-        """After a 101: the bare transport and what came behind the head. The connection is no longer the pool's."""
+        """After a 101: the bare transport, not reading, and what came behind the head. The connection is no longer the
+        pool's."""
         rest, self._buffer = self._buffer, b""
         self.error = UpstreamReset(reason="switched protocols")
         self._retire()
@@ -307,6 +308,7 @@ class UpstreamConnection(asyncio.Protocol):
         if framing is None:
             if head.status == 101:
                 self._buffer = data
+                self.transport.pause_reading()  # until it is handed over, which a chain may put off
             else:
                 self._complete(data)
         elif framing is LengthFraming and head.length == len(data):  # most answers: all here in one read (saves 2 µs)

@@ -69,6 +69,11 @@ class Wire:
         """Everything that has come in so far."""
         return bytes(self.reader.seen)
 
+    @property
+    def gone(self) -> bool:
+        """True when the other end has ended or broken the connection, and everything was read."""
+        return self.reader.at_eof() or self.reader.exception() is not None
+
     async def send(self, data: bytes, *, bytewise: bool = False) -> None:
         for piece in (data[at : at + 1] for at in range(len(data))) if bytewise else (data,):
             self.writer.write(piece)

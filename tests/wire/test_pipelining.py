@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spork_core.api import Exchange, Plugin, Response, hookimpl
-from tests.wire.conftest import OK, Upstream, Wire, gateway, holds, upstream
+from tests.wire.conftest import OK, Wire, always, gateway, holds, upstream
 
 
 class Local(Plugin[Any]):
@@ -38,15 +38,34 @@ def chunked(path: str, body: bytes, trailers: bytes = b"") -> bytes:
     return head + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, trailers)
 
 
+MIXED = {
+    get("/0"): b"/0 ",
+    get("/local1"): b"/local1",
+    post("/2", b"two"): b"/2 two",
+    chunked("/3", b"three"): b"/3 three",
+    get("/local4"): b"/local4",
+    get("/local5"): b"/local5",
+    chunked("/6", b"six", b"X-T: 1\r\n"): b"/6 six",
+    post("/7", b""): b"/7 ",
+    get("/8"): b"/8 ",
+    get("/local9"): b"/local9",
+}
+
+
 @pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "byte by byte"])
 async def test_answers_come_in_the_order_of_the_requests(bytewise: bool) -> None:
-    wanted = [b"/0 ", b"/local1", b"/2 two", b"/3 three", b"/local4", b"/local5", b"/6 six", b"/7 ", b"/local8", b"/9 "]
-    data = [get("/0"), get("/local1"), post("/2", b"two"), chunked("/3", b"three"), post("/local4", b"unread"), get("/local5")]
-    data += [chunked("/6", b"six", b"X-T: 1\r\n"), post("/7", b""), chunked("/local8", b"unread"), get("/9")]
     async with upstream(echo) as backend, gateway(backend, plugins={"local": Local}) as gate:
         client = await gate.client()
-        await client.send(b"".join(data), bytewise=bytewise)
-        assert [(await client.message()).body for _ in data] == wanted
+        await client.send(b"".join(MIXED), bytewise=bytewise)
+        assert [(await client.message()).body for _ in MIXED] == list(MIXED.values())
+
+
+@pytest.mark.parametrize("unread", [post("/local", b"unread"), chunked("/local", b"unread")])
+async def test_a_content_that_nobody_read_is_not_taken_for_a_request(unread: bytes) -> None:
+    async with gateway(plugins={"local": Local}) as gate:
+        client = await gate.client()
+        await client.send(unread + unread + get("/local2"))
+        assert [(await client.message()).body for _ in "123"] == [b"/local", b"/local", b"/local2"]
 
 
 async def test_one_exchange_at_a_time() -> None:
@@ -56,7 +75,7 @@ async def test_one_exchange_at_a_time() -> None:
         await wire.message()
         await going.wait()
         await wire.send(OK)
-        await always_ok(wire)
+        await always(OK)(wire)
 
     async with upstream(slow) as backend, gateway(backend) as gate:
         client = await gate.client()
@@ -67,18 +86,11 @@ async def test_one_exchange_at_a_time() -> None:
         assert [(await client.message()).status for _ in "12"] == [200, 200]
 
 
-async def always_ok(wire: Wire) -> None:
-    while True:
-        await wire.message()
-        await wire.send(OK)
-
-
-@pytest.mark.parametrize("count", [1000])
-async def test_many_local_answers_in_one_packet_do_not_nest(count: int) -> None:
+async def test_many_local_answers_in_one_packet_do_not_nest() -> None:
     async with gateway(plugins={"local": Local}) as gate:
         client = await gate.client()
-        sending = asyncio.create_task(client.send(get("/local") * count))
-        for _ in range(count):
+        sending = asyncio.create_task(client.send(get("/local") * 1000))
+        for _ in range(1000):
             assert (await client.message()).body == b"/local"
         await sending
 
@@ -113,7 +125,6 @@ async def test_trailers_of_one_request_never_reach_the_next() -> None:
 async def test_a_bad_request_ends_what_was_pipelined(bad: bytes) -> None:
     async with upstream() as backend, gateway(backend) as gate:
         answer = await gate.raw(get("/1") + get("/2") + bad + get("/3"))
-    assert [line.split(b" ")[1] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1")] == []or True
     assert answer.count(b"HTTP/1.1 200") == 2
     assert answer.count(b"HTTP/1.1 400") == 1
     assert backend.requests == [b"GET /1 HTTP/1.1", b"GET /2 HTTP/1.1"]
@@ -126,7 +137,7 @@ async def test_a_flood_behind_a_running_exchange_waits_in_the_kernel() -> None:
         await wire.message()
         await going.wait()
         await wire.send(OK)
-        await always_ok(wire)
+        await always(OK)(wire)
 
     async with upstream(slow) as backend, gateway(backend) as gate:
         client = await gate.client()
@@ -176,11 +187,6 @@ async def test_a_client_that_ends_its_side_in_the_middle_of_a_content_gets_nothi
         assert await wire.rest() == b"" or wire.reader.exception()
 
 
-async def hanging(backend: Upstream, wire: Wire) -> None:
-    await holds(lambda: backend.requests)
-    await wire.rest()
-
-
 async def silent(wire: Wire) -> None:
     """Takes a request and never answers; ends when the gateway does."""
     await wire.rest()
@@ -202,7 +208,7 @@ async def test_a_client_that_leaves_ends_its_upstream_request(script: Any, leave
         await holds(lambda: backend.requests and (script is silent or b"1\r\na" in client.seen))
         getattr(client, leave)()
         async with asyncio.timeout(3):
-            await holds(wire.reader.at_eof)
+            await holds(lambda: wire.gone)
         assert gate.gateway.front is not None
         await holds(lambda: not gate.gateway.front.connections)
         assert gate.gateway.snapshot.running == 0
@@ -215,5 +221,5 @@ async def test_a_client_that_breaks_off_its_upload_ends_its_upstream_request() -
         wire = await backend.sole()
         await holds(lambda: wire.seen.endswith(b"x"))
         client.reset()
-        await holds(wire.reader.at_eof)
+        await holds(lambda: wire.gone)
         await holds(lambda: gate.gateway.snapshot.running == 0)
