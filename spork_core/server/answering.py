@@ -117,7 +117,7 @@ class Answering(asyncio.Protocol):
         """Writes the answer: at once and whole when its body is here (then None), else as the coroutine it gives."""
         listening, request = self.listening, self._request
         version = 11 if request is None else request.version
-        if self._framing is not None or listening.draining:
+        if self._framing is not None or listening.last_answers:
             self._closing = True
         body = response.body
         if body.length is None and version == 10:

@@ -327,7 +327,11 @@ class ClientConnection(Answering):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._buffer and not self._running:
+        if self._running or self.transport.is_closing():
+            return
+        if self._closing:
+            self._close_gently()
+        elif self._buffer:
             self._next_request()
 
     def eof_received(self) -> bool:
@@ -364,6 +368,11 @@ class ClientConnection(Answering):
         self._closing = True
         transport = self.transport
         self.listening.outbox.flush()
+        if transport.get_write_buffer_size():
+            # A slow client has yet to read its answer; its moment begins after that. Until then it counts as a client
+            # for whom writing pauses, and ``resume_writing`` comes back here.
+            transport.set_write_buffer_limits(0)
+            return
         if self.tls is not None or self._half_closed or not transport.can_write_eof():
             transport.close()
             return
@@ -409,6 +418,11 @@ class ClientConnection(Answering):
         self._cancel()
         self.abort()
 
+    def linger_overdue(self) -> None:
+        """The client has its answer and does not end its side."""
+        self.transport.abort()
+
     def _close_now(self) -> None:
         self._closing = True
+        self.transport.set_write_buffer_limits(0)  # what it never reads is a matter of ``write_due``
         self.transport.close()

@@ -77,6 +77,8 @@ class Listening:
         self.refused = 0
         """Connections turned away because there were too many."""
         self.draining = False
+        self.last_answers = False
+        """True when each answer is the last on its connection: when draining, or without keep-alive."""
         self.idle = asyncio.Event()
         timeouts = config.timeouts
         connection = ClientConnection
@@ -85,7 +87,7 @@ class Listening:
         self.idle_due = Deadlines(timeouts.keep_alive, connection.idle_overdue)
         self.write_due = Deadlines(timeouts.write, connection.write_overdue)
         self.half_closed_due = Deadlines(HALF_CLOSED, connection.half_closed_overdue)
-        self.linger_due = Deadlines(LINGER, connection.abort)
+        self.linger_due = Deadlines(LINGER, connection.linger_overdue)
         self._all_due = (
             self.head_due,
             self.body_due,
@@ -100,6 +102,7 @@ class Listening:
         """Takes over limits and time limits; open connections meet the new ones with their next request."""
         timeouts = config.timeouts
         self.limits = config.limits
+        self.last_answers = self.draining or timeouts.keep_alive <= 0
         self.via = config.forwarded.via
         self.parser = HeadParser(config.limits)
         self.forwarding = Forwarding(
@@ -136,7 +139,7 @@ class Listening:
 
     def drain(self) -> None:
         """Takes no more requests: idle connections end now, the others after the answer they are at."""
-        self.draining = True
+        self.draining = self.last_answers = True
         self.outbox.flush()
         if not self.connections:
             self.idle.set()
