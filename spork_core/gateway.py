@@ -118,7 +118,10 @@ class Gateway:
         """True from the end of ``start`` to the beginning of ``stop``."""
         self.reloads = 0
         """Reloads that took effect."""
-        self.last_reload_failed = False
+        self.reload_failures = 0
+        """Reloads that did not."""
+        self.last_reload_error: str | None = None
+        """Why the last reload did not take effect; None when it did, or when there was none."""
         self.on_reload: Callable[[], object] | None = None
         """Asked for a reload by ``POST /reload`` on the admin listener; None: started without a file."""
         self.slot: int | None = None
@@ -218,11 +221,16 @@ class Gateway:
         async with self._changing:
             try:
                 await self._change(config)
-            except BaseException:
-                self.last_reload_failed = True
+            except BaseException as error:
+                self.reload_failed(error)
                 raise
-            self.last_reload_failed = False
+            self.last_reload_error = None
             self.reloads += 1
+
+    def reload_failed(self, why: BaseException | str) -> None:
+        """Notes for ``/status`` that a new config could not be used, or not even be read."""
+        self.reload_failures += 1
+        self.last_reload_error = str(why) or type(why).__name__
 
     async def _change(self, config: GatewayConfig) -> None:
         old, front = self.snapshot, self.front

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isawaitable
 from ssl import SSLError
-from typing import Any
+from typing import Any, Final
 
 from spork_core.clock import Clock
 from spork_core.config.model import GatewayConfig, RouteConfig
@@ -22,6 +22,11 @@ from spork_core.routing import Router, Rule, capture_names, compile_rewrite, com
 from spork_core.upstream.service import Service
 
 log = logging.getLogger("spork_core.snapshot")
+
+STARTUP: Final = 60.0
+"""Seconds that an instance has to start; a reload would wait for ever on one that hangs."""
+SHUTDOWN: Final = 10.0
+"""Seconds that it has to shut down."""
 
 _ALLOW = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _AFTER_REFUSAL = ("on_error", "on_response", "on_complete")
@@ -146,7 +151,8 @@ class Snapshot:
                 if not instance.started:
                     begun.append(instance)
                     door = self.doors[name] = Door(self.resources)
-                    await call_hook(instance, "startup", view(door))
+                    async with asyncio.timeout(STARTUP):
+                        await call_hook(instance, "startup", view(door))
                     instance.started = True
         except BaseException as error:
             for instance in reversed(begun):
@@ -191,7 +197,8 @@ async def call_hook(instance: Instance, hook: str, view: GatewayView) -> Any:
 async def _stop(instance: Instance, view: GatewayView) -> None:
     instance.started = False
     try:
-        await call_hook(instance, "shutdown", view)
+        async with asyncio.timeout(SHUTDOWN):
+            await call_hook(instance, "shutdown", view)
     except (Exception, SystemExit):
         log.exception("instance %s failed in shutdown", instance.name)
 
@@ -318,7 +325,7 @@ def _services(
     services: dict[str, Service] = {}
     for name, wanted in config.services.items():
         old = previous.services.get(name) if previous is not None else None
-        if old is not None and old.config == wanted:
+        if old is not None and old.config == wanted and not old.outdated:
             services[name] = old
             continue
         try:

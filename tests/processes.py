@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -146,6 +147,8 @@ class Backend:
     def __init__(self) -> None:
         self.url = ""
         self.connections = 0
+        self.heads: deque[bytes] = deque(maxlen=8)
+        """The last requests, as they came."""
         self.asked = asyncio.Event()
         """Somebody asked for /slow."""
         self.let_go = asyncio.Event()
@@ -155,6 +158,7 @@ class Backend:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                self.heads.append(head)
                 if b"\r\nUpgrade:" in head:
                     writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
                     while data := await reader.read(1024):

@@ -6,6 +6,7 @@ import json
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import trustme
 
 from spork_core.api import Exchange, GatewayView, Plugin, ResourceKey, hookimpl, setting
 from spork_core.config import loads
-from spork_core.config.model import Address, Certificate, GatewayConfig, Listener, ListenerTLS
+from spork_core.config.model import Address, Certificate, ForwardedConfig, GatewayConfig, Listener, ListenerTLS
 from spork_core.errors import ConfigError
 from spork_core.gateway import Gateway
 from spork_core.registry import Registry
@@ -197,6 +198,21 @@ async def test_an_exchange_on_an_unchanged_route_outlives_the_drain_time(live: L
     assert live.gateway.snapshot.running == 0
 
 
+async def test_an_open_connection_is_seen_by_the_new_config(live: Live) -> None:
+    """Who is trusted, and how the gateway calls itself, is asked again for the next request."""
+    trusting = attrs.evolve(await live.config(), trusted_proxies=(ip_network("127.0.0.0/8"),))
+    await live.start(trusting)
+    client = await Client.to(live.url)
+    await client.get("/", **{"X-Forwarded-For": "192.0.2.1"})
+
+    await live.gateway.reload(attrs.evolve(await live.config(), forwarded=ForwardedConfig(via="third")))
+    await client.get("/", **{"X-Forwarded-For": "192.0.2.1"})
+
+    head = live.upstream.heads[-1]
+    assert (b"Via: 1.1 third" in head, b"192.0.2.1" in head) == (True, False)
+    client.close()
+
+
 # -- tunnels --------------------------------------------------------------------------------------------
 
 
@@ -322,7 +338,7 @@ async def test_a_startup_that_fails_changes_nothing(live: Live, happened: list[s
 async def test_the_status_says_how_reloads_went(live: Live) -> None:
     async def status() -> tuple[int, bool]:
         told: dict[str, Any] = json.loads((await get(live.admin, "/status"))[2])
-        return told["reloads"], told["last_reload_failed"]
+        return told["reloads"], told["last_reload_error"] is not None
 
     await live.start(await live.config())
     with pytest.raises(ConfigError):

@@ -154,7 +154,7 @@ async def test_a_bad_config_changes_nothing_and_all_that_is_wrong_is_said(files:
         await gateway.line("$.limts")
         await gateway.line("$.chain[0]")
 
-        while not (await status(gateway.admin))["last_reload_failed"]:
+        while not (await status(gateway.admin))["reload_failures"]:
             pass
         assert (await get(gateway.listening[0], "/"))[0] == 502
 

@@ -62,9 +62,19 @@ class ClientConnection(Answering):
         return f"<ClientConnection {self.peer or 'unix'} {'busy' if self._running else 'idle'}>"
 
     @property
-    def idle(self) -> bool:
-        """True between two exchanges."""
-        return not self._running
+    def fresh(self) -> bool:
+        """True before the first request, and in the middle of a request's head."""
+        return self._head_begun and not self._running
+
+    def close_if_idle(self) -> None:
+        """Ends a connection on which no exchange runs."""
+        if not self._running:
+            self.transport.close()
+
+    def reconfigured(self) -> None:
+        """A reload: what was worked out from the old config is worked out again."""
+        self.trusted = self.listening.forwarding.trusts(self.peer)
+        self._lines_for = ("", 0)
 
     # -- asyncio's side: in -------------------------------------------------------------------------
 

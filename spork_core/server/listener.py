@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from spork_core.clock import Clock, HttpDate
@@ -29,7 +30,10 @@ LINGER: Final = 2.0
 """Seconds that a connection whose answer is out may take to end its side."""
 HALF_CLOSED: Final = 1.0
 """Seconds without a written byte after which a client that ended its side counts as gone."""
+FRESH: Final = 1.0
+"""Seconds that a connection without a request has at the beginning of a drain."""
 BACKLOG: Final = 4096
+_ACCEPTS: Final = 64
 _FULL: Final = (
     b'{"type":"about:blank","title":"Service Unavailable","status":503,"code":"overloaded","source":"gateway"}'
 )
@@ -112,6 +116,8 @@ class Listening:
         self.body_due.seconds = timeouts.body
         self.idle_due.seconds = timeouts.keep_alive
         self.write_due.seconds = timeouts.write
+        for connection in self.connections:
+            connection.reconfigured()
 
     def admit(self, connection: ClientConnection) -> bool:
         """Counts a new connection in; False when there are too many."""
@@ -138,14 +144,17 @@ class Listening:
             self.idle.set()
 
     def drain(self) -> None:
-        """Takes no more requests: idle connections end now, the others after the answer they are at."""
+        """Takes no more requests: idle connections end now, the others after the answer they are at. One that has not sent
+        its first request yet may be about to: it has a moment."""
         self.draining = self.last_answers = True
         self.outbox.flush()
         if not self.connections:
             self.idle.set()
         for connection in tuple(self.connections):
-            if connection.idle:
-                connection.transport.close()
+            if connection.fresh:
+                asyncio.get_running_loop().call_later(FRESH, connection.close_if_idle)
+            else:
+                connection.close_if_idle()
 
     def migrate(self, old: "Snapshot", new: "Snapshot") -> None:
         """Exchanges on routes that did not change go on as the new snapshot's, for as long as they like."""
@@ -177,9 +186,15 @@ class Listening:
     async def serve(self, sock: socket.socket, tls: ssl.SSLContext | None, handshake: float) -> asyncio.Server:
         """Accepts connections on a bound socket."""
         loop = asyncio.get_running_loop()
-        more: dict[str, Any] = {"backlog": BACKLOG}
+        # asyncio accepts as many connections at a time as the backlog is long; few, so that workers share them out.
+        more: dict[str, Any] = {"backlog": _ACCEPTS}
         if tls is not None:
             more |= {"ssl": tls, "ssl_handshake_timeout": handshake}
         if sock.family == socket.AF_UNIX:
-            return await loop.create_unix_server(lambda: ClientConnection(self), sock=sock, **more)
-        return await loop.create_server(lambda: ClientConnection(self), sock=sock, **more)
+            if sys.version_info >= (3, 13):
+                more["cleanup_socket"] = False  # other workers may still serve on it; ``Gateway.stop`` unlinks it
+            server = await loop.create_unix_server(lambda: ClientConnection(self), sock=sock, **more)
+        else:
+            server = await loop.create_server(lambda: ClientConnection(self), sock=sock, **more)
+        sock.listen(BACKLOG)
+        return server

@@ -48,6 +48,7 @@ class Service:
         )
         self._by_endpoint = {pool.endpoint: pool for pool in self.pools}
         self._cycle: Sequence[Pool] = _cycle(self.pools)
+        self._stamps = _stamps(config.tls)
         self._turn = -1
         self.only = self.pools[0] if len(self.pools) == 1 else None
         """The pool when there is just one; None otherwise."""
@@ -73,6 +74,11 @@ class Service:
             tls=tls if secure else None,
             server_name=self.config.tls.server_name,
         )
+
+    @property
+    def outdated(self) -> bool:
+        """True when a TLS file has changed since it was read."""
+        return _stamps(self.config.tls) != self._stamps
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -157,6 +163,12 @@ def client_context(config: UpstreamTLS) -> ssl.SSLContext:
     if config.certificate is not None:
         context.load_cert_chain(config.certificate, config.key)
     return context
+
+
+def _stamps(config: UpstreamTLS) -> tuple[tuple[int, int], ...]:
+    """Size and time of change of each TLS file."""
+    files = (path.stat() for path in (config.ca, config.certificate, config.key) if path is not None and path.exists())
+    return tuple((file.st_size, file.st_mtime_ns) for file in files)
 
 
 def _cycle(pools: Sequence[Pool]) -> Sequence[Pool]:

@@ -122,18 +122,21 @@ class Serving:
 
     async def _reload_once(self) -> bool:
         gateway = self.gateway
+        read = False
         try:
-            await gateway.reload(await asyncio.to_thread(self._source))
-        except ConfigError as error:
-            gateway.last_reload_failed = True
-            log_refused(error)
-        except Exception:
-            gateway.last_reload_failed = True
-            log.exception("reload failed; the config that was stays in force")
-        else:
-            log.info("reloaded: %r", gateway.config)
-            return True
-        return False
+            config = await asyncio.to_thread(self._source)
+            read = True
+            await gateway.reload(config)
+        except Exception as error:
+            if not read:
+                gateway.reload_failed(error)
+            if isinstance(error, ConfigError):
+                log_refused(error)
+            else:
+                log.exception("reload failed; the config that was stays in force")
+            return False
+        log.info("reloaded: %r", gateway.config)
+        return True
 
 
 def log_refused(error: ConfigError) -> None:

@@ -66,7 +66,7 @@ class Worker(Serving):
             if word is Word.RELOAD:
                 self.reload()
             elif word is Word.REFUSED:
-                self.gateway.last_reload_failed = True
+                self.gateway.reload_failed("the supervisor could not use the new config; its log says why")
 
     def _say(self, word: Word) -> None:
         try:
