@@ -274,8 +274,6 @@ class Engine:
         target = exchange.upstream_target or plan.target(exchange)
         lines = client.upstream_lines(exchange)
         pipeline = plan.pipeline
-        if pipeline.chain:
-            request.raw = b""  # a hook may have changed what the raw head says
         clock = self._clock.monotonic_ns
         limits = plan.limits
         assert limits is not None

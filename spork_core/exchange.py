@@ -81,6 +81,7 @@ class Request:
         "peer",
         "query",
         "raw",
+        "raw_method",
         "raw_target",
         "scheme",
         "tls",
@@ -129,8 +130,8 @@ class Request:
         """The protocol that the client asks to switch to (``websocket``); None for an ordinary request."""
         self.unchanged = -1
         """The kernel's own: the version of ``headers`` that the parser checked; -1 when none did."""
-        self.raw_target = ""
-        """The kernel's own: the target as it came."""
+        self.raw_target = self.raw_method = ""
+        """The kernel's own: the target and the method as they came."""
         self.raw = b""
         """The kernel's own: the head as it came, when nothing has to be taken out of it; else b""."""
         self.trusted = trusted

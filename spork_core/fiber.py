@@ -78,6 +78,14 @@ class Wait:
         return True
 
 
+async def without_exit(coro: Coroutine[Any, Any, None]) -> None:
+    """Awaits ``coro``, which runs a plugin's code: ``sys.exit`` there must not end the process, as it would in a Task."""
+    try:
+        await coro
+    except SystemExit as error:
+        raise RuntimeError("sys.exit in a plugin's body") from error
+
+
 class Fiber:
     """Drives one coroutine; starts it at once.
 

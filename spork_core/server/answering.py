@@ -11,10 +11,10 @@ from collections.abc import Coroutine
 from ssl import SSLObject
 from typing import TYPE_CHECKING, Any, cast
 
-from spork_core.body import EMPTY, Body, BytesBody, IteratorBody, StreamBody
+from spork_core.body import EMPTY, Body, BytesBody, StreamBody
 from spork_core.errors import InternalError, Problem, UpstreamMalformed, phrase
 from spork_core.exchange import Exchange, Response
-from spork_core.fiber import Fiber, Wait
+from spork_core.fiber import Fiber, Wait, without_exit
 from spork_core.framing import Framing
 from spork_core.headers import HeaderInjection, Headers, head_bytes
 from spork_core.server.heads import ClientRequest
@@ -140,9 +140,11 @@ class Answering(asyncio.Protocol):
         else:
             chunked = body.length is None and version == 11
             stream = self._stream(data, body, chunked=chunked, trailers=request is not None and request.trailers)
-            if type(body) is IteratorBody and not isinstance(self._running, asyncio.Task):
-                return _under_task(stream)  # a plugin's iterator may need a current task (asyncio.timeout, aiohttp)
-            return stream
+            if type(body) is StreamBody:
+                return stream
+            stream = without_exit(stream)
+            # A plugin's body may need a current task (asyncio.timeout, aiohttp).
+            return stream if isinstance(self._running, asyncio.Task) else _under_task(stream)
         return self._drain() if self._write_paused else None
 
     def _instead(self, exchange: Exchange, response: Response, error: HeaderInjection, version: int) -> bytes:

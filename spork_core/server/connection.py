@@ -126,6 +126,7 @@ class ClientConnection(Answering):
             return
         self.bytes_received += body.received - before
         if body.limit is not None and body.received > body.limit:
+            body.complete = False  # too long, even if its end came in the same read
             self._break_body(PayloadTooLarge(f"The request's content is longer than {body.limit} bytes."))
         elif rest is not None:
             self._framing = None

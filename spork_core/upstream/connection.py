@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from spork_core.body import EMPTY, Body, BytesBody, StreamBody
 from spork_core.errors import ClientDisconnected, Problem, UpstreamMalformed, UpstreamProblem, UpstreamReset, UpstreamTimeout
 from spork_core.exchange import Response
-from spork_core.fiber import Fiber, Wait
+from spork_core.fiber import Fiber, Wait, without_exit
 from spork_core.framing import Framing, FramingError, LengthFraming
 from spork_core.headers import Headers, head_bytes
 from spork_core.upstream.heads import MAX_HEAD, Reply
@@ -163,7 +163,7 @@ class UpstreamConnection(asyncio.Protocol):
             fiber = Fiber(upload, self._upload_done)
             self._upload = None if fiber.done else fiber
         else:  # a plugin's own iterator may need a current task
-            self._upload = asyncio.get_running_loop().create_task(upload)
+            self._upload = asyncio.get_running_loop().create_task(without_exit(upload))
             self._upload.add_done_callback(
                 lambda task: self._upload_done(asyncio.CancelledError() if task.cancelled() else task.exception())
             )

@@ -12,7 +12,7 @@ from spork_core.body import EMPTY, Body
 from spork_core.config.model import ServiceConfig, TimeoutOverrides, UpstreamTimeouts, UpstreamTLS
 from spork_core.errors import UpstreamUnavailable
 from spork_core.exchange import Endpoint, Request
-from spork_core.headers import KERNELS_OWN, TOKEN, HeaderInjection, head_bytes, special, version_of
+from spork_core.headers import TOKEN, HeaderInjection, head_bytes, keep_ordinary, version_of
 from spork_core.outbox import Outbox
 from spork_core.upstream.pool import Pool, TimeLimits
 from spork_core.upstream.resolver import Resolver
@@ -137,12 +137,16 @@ def request_head(request: Request, target: str, extra: str, body: Body, authorit
     """The head to send upstream: what hooks left of the client's fields, ``extra``, and the framing of ``body``."""
     headers = request.headers
     clean = version_of(headers) == request.unchanged
-    if clean and request.raw and target == request.raw_target:
+    if (
+        clean
+        and request.raw
+        and body is EMPTY
+        and target == request.raw_target
+        and request.method is request.raw_method
+    ):
         return b"%b%b\r\n" % (request.raw[:-2], extra.encode())  # untouched: 1.1 µs saved
     if not clean:  # hooks had it: what frames the message, or belongs to one hop, is the kernel's to say
-        if present := special(headers, KERNELS_OWN):
-            for name in present:
-                headers.popall(name)
+        keep_ordinary(headers)
     if " " in target or not (request.method in IDEMPOTENT or TOKEN.fullmatch(request.method)):
         raise HeaderInjection("the method or the target that a hook set breaks the request line")
     if HOST not in headers:
@@ -150,7 +154,7 @@ def request_head(request: Request, target: str, extra: str, body: Body, authorit
     if body is not EMPTY:
         length = body.length
         extra += "Transfer-Encoding: chunked\r\n" if length is None else f"Content-Length: {length}\r\n"
-    return head_bytes(f"{request.method} {target} HTTP/1.1", headers, extra, clean=clean)
+    return head_bytes(f"{request.method} {target} HTTP/1.1", headers, extra, clean=clean, ordinary=True)
 
 
 def client_context(config: UpstreamTLS) -> ssl.SSLContext:

@@ -5,7 +5,7 @@ import logging
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import attrs
@@ -225,7 +225,8 @@ async def upstream(script: Script | bytes = OK) -> AsyncIterator[Upstream]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for wire in backend.wires:
-            wire.writer.transport.abort()
+            with suppress(AttributeError):  # what asyncio raises for one that has ended
+                wire.writer.transport.abort()
 
 
 class Running:
@@ -317,7 +318,9 @@ async def gateway(
         },
         chain=tuple(offered),
     )
-    gate = Gateway(attrs.evolve(made, **config), Registry(offered), clock=clock)
+    gate = await asyncio.to_thread(
+        Gateway, attrs.evolve(made, **config), Registry(offered), clock=clock
+    )  # it reads files
     running = Running(gate)
     watching = Faults()
     logging.getLogger("spork_core").addHandler(watching)

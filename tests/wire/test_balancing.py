@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from tests.wire.conftest import GET, OK, Running, Upstream, gateway, holds, upstream
 
 from spork_core.api import Attempt, Endpoint, Exchange, Plugin, hookimpl
 from spork_core.config.model import EndpointConfig, PoolConfig, ResolveConfig, ServiceConfig
+from tests.wire.conftest import GET, OK, Running, Upstream, gateway, holds, upstream
 
 
 @pytest.fixture
@@ -74,7 +74,9 @@ async def test_a_plugin_may_choose(three: list[Upstream], monkeypatch: pytest.Mo
         assert sorted(await asked(gate, 3)) == [0, 1, 2]
 
 
-async def test_a_plugin_may_not_choose_what_is_not_there(three: list[Upstream], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_plugin_may_not_choose_what_is_not_there(
+    three: list[Upstream], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Choose, "wanted", Endpoint("up", "http://127.0.0.1:1"))
     async with gateway(services=over(three), plugins={"choose": Choose}, faults=True) as gate:
         assert (await gate.ask(GET)).status == 500

@@ -77,7 +77,9 @@ async def test_chunks_are_taken_apart_and_put_together(data: bytes, bytewise: bo
 
 @pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "byte by byte"])
 async def test_trailers_are_passed_on_but_none_that_belong_in_a_head(bytewise: bool) -> None:
-    trailers = b"X-Sum: 1\r\nx-raw: \xe9\r\nHost: evil\r\nContent-Length: 9\r\nAuthorization: x\r\nX_Forwarded_For: 1\r\n"
+    trailers = (
+        b"X-Sum: 1\r\nx-raw: \xe9\r\nHost: evil\r\nContent-Length: 9\r\nAuthorization: x\r\nX_Forwarded_For: 1\r\n"
+    )
     request = await sent(post(CHUNKED, body=chunks(b"hello", trailers=trailers)), bytewise=bytewise)
     assert request.values(b"transfer-encoding") == [b"chunked"]
     assert (request.body, request.trailers) == (b"hello", [b"X-Sum: 1", b"x-raw: \xe9"])
@@ -188,7 +190,11 @@ async def test_a_client_that_does_not_wait_is_served_all_the_same() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [post(EXPECT, b"Content-Length: 5", version=b"1.0", body=b"hello"), post(EXPECT, b"Content-Length: 0"), post(EXPECT)],
+    [
+        post(EXPECT, b"Content-Length: 5", version=b"1.0", body=b"hello"),
+        post(EXPECT, b"Content-Length: 0"),
+        post(EXPECT),
+    ],
     ids=["HTTP/1.0", "length 0", "no content"],
 )
 async def test_nobody_is_asked_to_go_on_when_there_is_nothing_to_wait_for(data: bytes) -> None:
@@ -258,7 +264,9 @@ async def test_content_flows_both_ways_at_once() -> None:
 
 # -- response trailers ----------------------------------------------------------------------------------
 
-WITH_TRAILERS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nSet-Cookie: a\r\n\r\n"
+WITH_TRAILERS = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nSet-Cookie: a\r\n\r\n"
+)
 
 
 @pytest.mark.parametrize(("lines", "trailers"), [((b"TE: trailers", b"Connection: TE"), [b"X-Sum: 1"]), ((), [])])
@@ -315,4 +323,3 @@ async def test_a_plugin_that_reads_too_much_gives_413(framing: bytes) -> None:
     async with gateway(plugins={"reads": Reads}) as gate:
         assert (await gate.ask(post(framing, body=body))).status == 413
         assert (await gate.ask(post(b"Content-Length: 5", body=b"hello"))).body == b"hello"
-

@@ -234,7 +234,18 @@ async def test_the_parser_is_as_good_as_new_after_each_refusal() -> None:
         b"GET /\r\n",
         b"\r",
     ],
-    ids=["TLS", "TLS, the first bytes", "words", "SSH", "SMTP", "NULs", "one byte", "Redis", "HTTP/0.9", "a CR, then more"],
+    ids=[
+        "TLS",
+        "TLS, the first bytes",
+        "words",
+        "SSH",
+        "SMTP",
+        "NULs",
+        "one byte",
+        "Redis",
+        "HTTP/0.9",
+        "a CR, then more",
+    ],
 )
 async def test_another_protocol_is_answered_400_at_once(data: bytes) -> None:
     async with upstream() as backend, gateway(backend) as gate:

@@ -121,7 +121,9 @@ async def test_trailers_of_one_request_never_reach_the_next() -> None:
     assert b"stolen" not in backend.received
 
 
-@pytest.mark.parametrize("bad", [b"BAD\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", chunked("/", b"x").replace(b"1\r\nx", b"g\r\nx")])
+@pytest.mark.parametrize(
+    "bad", [b"BAD\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", chunked("/", b"x").replace(b"1\r\nx", b"g\r\nx")]
+)
 async def test_a_bad_request_ends_what_was_pipelined(bad: bytes) -> None:
     async with upstream() as backend, gateway(backend) as gate:
         answer = await gate.raw(get("/1") + get("/2") + bad + get("/3"))

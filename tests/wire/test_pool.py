@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.wire.conftest import GET, OK, Running, Wire, gateway, holds, upstream
 
 from spork_core.api import Exchange, Plugin, hookimpl
 from spork_core.config.model import PoolConfig
 from spork_core.upstream.pool import Pool
+from tests.wire.conftest import GET, OK, Running, Wire, gateway, holds, upstream
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -249,7 +249,7 @@ class Linger(Plugin[None]):
 @pytest.fixture
 async def lingering() -> AsyncIterator[type[Linger]]:
     Linger.reached, Linger.never = asyncio.Event(), asyncio.Event()
-    yield Linger
+    return Linger
 
 
 async def test_an_exchange_that_ends_late_does_not_abort_the_connection_it_had(lingering: type[Linger]) -> None:

@@ -121,7 +121,9 @@ async def test_path_and_query_arrive_byte_for_byte(target: bytes) -> None:
     assert head.start == b"GET " + target + b" HTTP/1.1"
 
 
-@pytest.mark.parametrize("target", [b"/a%2fb", b"/a%2Fb", b"/a%5cb", b"/a%00b", b"/a\\b", b"/a/..;/b", b"/..", b"/a/../../b", b"/%2e%2e"])
+@pytest.mark.parametrize(
+    "target", [b"/a%2fb", b"/a%2Fb", b"/a%5cb", b"/a%00b", b"/a\\b", b"/a/..;/b", b"/..", b"/a/../../b", b"/%2e%2e"]
+)
 async def test_a_path_that_servers_read_differently_is_refused(target: bytes) -> None:
     async with upstream() as backend, gateway(backend) as gate:
         answer = await gate.ask(request(start=b"GET " + target + b" HTTP/1.1"))
@@ -152,7 +154,9 @@ async def test_absolute_form_overrides_host(target: bytes, sent_on: bytes, host:
     assert head.values(b"host") == [host]
 
 
-@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"QUERY"])
+@pytest.mark.parametrize(
+    "method", [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"QUERY"]
+)
 async def test_a_method_goes_through_without_a_body_being_made_up(method: bytes) -> None:
     head = await sent(request(start=method + b" / HTTP/1.1"))
     assert (head.start, head.lines) == (method + b" / HTTP/1.1", [b"Host: a"])
@@ -309,7 +313,10 @@ async def test_a_date_is_added_where_there_is_none() -> None:
 @pytest.mark.parametrize("request_id", ["raw", "changed"])
 async def test_head_keeps_the_length_and_has_no_body(request_id: str) -> None:
     extra = (b"Connection: x",) if request_id == "changed" else ()
-    async with upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nDate: now\r\n\r\n") as backend, gateway(backend) as gate:
+    async with (
+        upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nDate: now\r\n\r\n") as backend,
+        gateway(backend) as gate,
+    ):
         client = await gate.client()
         for _ in range(2):  # the connection stays in step
             await client.send(request(*extra, start=b"HEAD / HTTP/1.1"))
@@ -350,7 +357,9 @@ async def test_103_reaches_http_1_1_and_not_http_1_0() -> None:
 
 
 async def test_http_1_0_gets_no_chunks() -> None:
-    chunks = b"HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n1\r\n!\r\n0\r\nX-T: 1\r\n\r\n"
+    chunks = (
+        b"HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n1\r\n!\r\n0\r\nX-T: 1\r\n\r\n"
+    )
     async with upstream(chunks) as backend, gateway(backend) as gate:
         answer = await gate.raw(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\nTE: trailers\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -383,4 +392,3 @@ async def test_routes_by_host_ignore_case_and_port() -> None:
             found = await gate.ask(request(host=b"Host: API.Example.Com:8080"))
             lost = await gate.ask(request(host=b"Host: example.com"))
     assert (found.status, lost.status) == (200, 404)
-

@@ -4,6 +4,7 @@ import asyncio
 import re
 
 import pytest
+
 from tests.wire.conftest import GET, OK, Script, Wire, always, gateway, holds, upstream
 
 HEAD = GET.replace(b"GET", b"HEAD")
@@ -190,7 +191,9 @@ async def test_fields_keep_order_case_repeats_and_bytes() -> None:
     assert [line for line in message.lines if line in lines] == list(lines)
 
 
-@pytest.mark.parametrize("fields", [b"Content-Length: 2\r\n\r\nok", b"Connection: X-Hop\r\nContent-Length: 2\r\n\r\nok"])
+@pytest.mark.parametrize(
+    "fields", [b"Content-Length: 2\r\n\r\nok", b"Connection: X-Hop\r\nContent-Length: 2\r\n\r\nok"]
+)
 async def test_nothing_is_added_but_via(fields: bytes) -> None:
     async with upstream(PATIENT + b"X-Hop: 1\r\n" + fields) as backend, gateway(backend) as gate:
         message = await gate.ask(GET)
@@ -229,7 +232,9 @@ async def test_status_lines(line: bytes, expected: bytes) -> None:
 
 # -- trailers -----------------------------------------------------------------------------------------
 
-TRAILED = PATIENT + b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: \xe9\r\nX-Sum: 2\r\n\r\n"
+TRAILED = (
+    PATIENT + b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: \xe9\r\nX-Sum: 2\r\n\r\n"
+)
 
 
 async def test_trailers_reach_who_accepts_them_and_nothing_else() -> None:

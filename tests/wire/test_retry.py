@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-from tests.wire.conftest import GET, OK, Running, Upstream, Wire, gateway, holds, upstream
 
 from spork_core.api import Attempt, Exchange, Plugin, hookimpl
 from spork_core.config.model import EndpointConfig, ServiceConfig, UpstreamTimeouts
+from tests.wire.conftest import GET, OK, Running, Upstream, Wire, gateway, holds, upstream
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
 PUT = POST.replace(b"POST", b"PUT")
@@ -34,7 +34,9 @@ async def used(backend: Upstream) -> AsyncIterator[Running]:
 # -- stale connections --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("request_", [GET, PUT, CHUNKED, GET.replace(b"GET", b"DELETE")], ids=["GET", "PUT", "chunked PUT", "DELETE"])
+@pytest.mark.parametrize(
+    "request_", [GET, PUT, CHUNKED, GET.replace(b"GET", b"DELETE")], ids=["GET", "PUT", "chunked PUT", "DELETE"]
+)
 async def test_a_safe_request_goes_out_again_on_a_fresh_connection(request_: bytes) -> None:
     async with upstream(stale) as backend, used(backend) as gate:
         assert (await gate.ask(request_)).status == 200
@@ -153,7 +155,7 @@ class Attempts(Plugin[None]):
 @pytest.fixture
 def noted() -> Iterator[type[Attempts]]:
     Attempts.seen, Attempts.wanted, Attempts.delay = [], 0, 0.0
-    yield Attempts
+    return Attempts
 
 
 async def test_each_endpoint_that_refuses_is_tried_once(closed: list[str], noted: type[Attempts]) -> None:

@@ -1,16 +1,12 @@
 """Bodies on their way: as they come, at the pace of who reads them, in bounded memory, and gone when either end is gone."""
 
 import asyncio
-import os
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
-from tests.wire.conftest import GET, Wire, gateway, holds, upstream
 
-ROOT = Path(__file__).parents[2]
+from tests.wire.conftest import GET, Running, Wire, gateway, holds, upstream
+from tests.wire.processes import process, server
+
 MIB = 2**20
 BLOCK = bytes(256 * 1024)
 
@@ -173,83 +169,12 @@ async def test_an_upstream_that_does_not_read_stops_the_client() -> None:
         assert (await client.message(bodiless=True)).status == 204
 
 
-def reading(gate: object) -> bool:
-    (connection,) = gate.gateway.front.connections  # type: ignore[attr-defined]
-    return connection.transport.is_reading()  # type: ignore[no-any-return]
+def reading(gate: Running) -> bool:
+    (connection,) = gate.gateway.front.connections
+    return connection.transport.is_reading()
 
 
 # -- in how much memory -------------------------------------------------------------------------------
-
-PROGRAM = """
-import asyncio, sys
-from spork_core.config.model import *
-from spork_core.gateway import Gateway
-
-async def main(url):
-    gate = Gateway(GatewayConfig(
-        listen=(Listener(Address("127.0.0.1", 0)),), admin=None,
-        services={"up": ServiceConfig((EndpointConfig(url),))},
-        routes={"all": RouteConfig(MatchConfig(), service="up")},
-    ))
-    await gate.start()
-    print(gate.addresses[0].port, flush=True)
-    await asyncio.Event().wait()
-
-if sys.argv[2] == "uvloop":
-    import uvloop
-    uvloop.run(main(sys.argv[1]))
-else:
-    asyncio.run(main(sys.argv[1]))
-"""
-
-
-class Process:
-    """A gateway in a process of its own."""
-
-    def __init__(self, pid: int, port: int) -> None:
-        self.pid = pid
-        self.port = port
-
-    def memory(self, field: str = "VmRSS") -> int:
-        """Bytes of resident memory (``VmHWM``: the most there ever were)."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.split(f"{field}:")[1].split()[0]) * 1024
-
-
-@asynccontextmanager
-async def process(url: str, loop: str = "asyncio") -> AsyncIterator[Process]:
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, url, loop, stdout=asyncio.subprocess.PIPE, env={**os.environ}, cwd=ROOT
-    )
-    assert child.stdout is not None
-    try:
-        yield Process(child.pid, int(await asyncio.wait_for(child.stdout.readline(), 20)))
-    finally:
-        child.kill()
-        await child.communicate()
-
-
-@asynccontextmanager
-async def server(play: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await play(reader, writer)
-        finally:
-            writer.close()
-
-    serving = await asyncio.start_server(run, "127.0.0.1", 0)
-    try:
-        yield "http://127.0.0.1:{}".format(serving.sockets[0].getsockname()[1])
-    finally:
-        serving.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def read(reader: asyncio.StreamReader, size: int, *, slowly: bool) -> None:

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.wire.conftest import OK, Running, Upstream, Wire, gateway, holds, upstream
 
 from spork_core.api import Exchange, Plugin, hookimpl
 from spork_core.config.model import EndpointConfig, ServiceConfig
+from tests.wire.conftest import OK, Running, Upstream, Wire, gateway, holds, upstream
 
 SWITCH = b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\n\r\n"
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\nX-Chat: 1\r\n\r\n"

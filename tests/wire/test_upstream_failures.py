@@ -6,10 +6,10 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.wire.conftest import GET, OK, Message, Upstream, Wire, gateway, holds, upstream
 
 from spork_core.api import Exchange, Plugin, hookimpl
 from spork_core.config.model import EndpointConfig, PoolConfig, ServiceConfig, UpstreamTimeouts
+from tests.wire.conftest import GET, OK, Message, Upstream, Wire, gateway, holds, upstream
 
 
 def code(message: Message) -> tuple[int, str]:

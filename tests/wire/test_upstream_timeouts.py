@@ -7,9 +7,9 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.wire.conftest import GET, OK, Message, Wire, gateway, holds, upstream
 
 from spork_core.config.model import EndpointConfig, ServiceConfig, TimeoutOverrides, UpstreamTimeouts, UpstreamTLS
+from tests.wire.conftest import GET, OK, Message, Wire, gateway, holds, upstream
 
 SHORT = 0.1
 UPLOAD = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello"

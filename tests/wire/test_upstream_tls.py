@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.wire.conftest import GET, OK, gateway, holds
 
 from spork_core.config.model import EndpointConfig, ServiceConfig, UpstreamTLS
+from tests.wire.conftest import GET, OK, gateway, holds
 
 
 class Backend:
@@ -40,9 +40,7 @@ class Backend:
 
 
 @asynccontextmanager
-async def tls_backend(
-    certificate: trustme.LeafCert, client_ca: trustme.CA | None = None
-) -> AsyncIterator[Backend]:
+async def tls_backend(certificate: trustme.LeafCert, client_ca: trustme.CA | None = None) -> AsyncIterator[Backend]:
     backend = Backend()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["h2", "http/1.1"])
