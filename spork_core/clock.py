@@ -1,12 +1,12 @@
 """The clock and the source of chance, as seams: tests put their own in their place."""
 
-import random
+import os
 import time as _time
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 
 @frozen
@@ -20,19 +20,31 @@ class Clock:
     monotonic_ns: Callable[[], int] = _time.monotonic_ns
 
 
-@frozen
 class Chance:
-    """Where chance comes from: ``random`` gives a float in [0, 1), ``hex`` a string of ``digits`` hex digits."""
+    """Where chance comes from; the operating system's, unless ``source`` stands in for it.
 
-    _random: random.Random = field(factory=random.SystemRandom)
+    ``source``: gives that many random bytes.
+    """
+
+    __slots__ = ("_at", "_block", "_source")
+
+    def __init__(self, source: Callable[[int], bytes] = os.urandom) -> None:
+        self._source = source
+        self._block = ""
+        self._at = 0
 
     def random(self) -> float:
         """A float in [0, 1)."""
-        return self._random.random()
+        return int.from_bytes(self._source(7)) % (1 << 53) / (1 << 53)
 
     def hex(self, digits: int = 32) -> str:
-        """A random string of lower-case hex digits."""
-        return f"{self._random.getrandbits(4 * digits):0{digits}x}"
+        """A random string of lower-case hex digits, at most 8192."""
+        at, end = self._at, self._at + digits
+        if end > len(self._block):
+            # In blocks, since a system call for each takes 3 µs. The first is read on first use: not before a fork.
+            self._block, at, end = self._source(4096).hex(), 0, digits
+        self._at = end
+        return self._block[at:end]
 
 
 class HttpDate:

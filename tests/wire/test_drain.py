@@ -72,7 +72,7 @@ async def test_what_does_not_finish_is_cut() -> None:
 
 
 async def test_new_connections_are_refused() -> None:
-    async with stopping(10) as (slow, gate, client, _):
+    async with stopping(10) as (slow, _, client, _):
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(*client.writer.get_extra_info("peername"))
         slow.go.set()

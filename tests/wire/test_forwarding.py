@@ -138,8 +138,8 @@ async def test_via_is_added_behind_the_others_with_the_version_received(version:
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 async def test_via_of_an_answer_has_the_version_of_the_backend(version: bytes) -> None:
-    async with upstream(OK.replace(b"1.1", version, 1).replace(b"Date", b"Via: 1.0 inner\r\nDate")) as backend:
-        async with gateway(backend) as gate:
-            answer = await gate.ask(GET)
+    told = OK.replace(b"1.1", version, 1).replace(b"Date", b"Via: 1.0 inner\r\nDate")
+    async with upstream(told) as backend, gateway(backend) as gate:
+        answer = await gate.ask(GET)
     assert answer.start == b"HTTP/1.1 200 OK"
     assert answer.values(b"via") == [b"1.0 inner", version + b" spork"]

@@ -1,4 +1,4 @@
-"""What tries to make two servers read two different requests: refused, the connection ended, nothing sent to a backend."""
+"""What tries to make two servers read two different requests: refused, and no byte of it sent to a backend."""
 
 import json
 
@@ -107,7 +107,7 @@ HEADS = {
     "bare LF at the end": b"GET / HTTP/1.1\r\nHost: a\n\r\n\r\n",
     "CR LF LF": b"GET / HTTP/1.1\r\nHost: a\r\n\n",
     "chunked in HTTP/1.0": b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
-    "chunked in HTTP/1.0, kept": b"POST / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "chunked in HTTP/1.0, kept": post(b"Connection: keep-alive", b"Transfer-Encoding: chunked").replace(b"1.1", b"1.0"),
     "two versions": b"GET / HTTP/1.1 HTTP/1.1\r\nHost: a\r\n\r\n",
 }
 """Heads that no backend may see, each ready to be followed by a request of its own."""

@@ -1,4 +1,4 @@
-"""What one client may use up: long lines, many fields, large contents, too many connections; and nothing is left over."""
+"""What one client may use up: long lines, many fields, large contents, connections; and nothing is left over."""
 
 import asyncio
 import gc

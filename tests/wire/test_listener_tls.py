@@ -121,9 +121,7 @@ def client_ca(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("sni", ["a.test", "b.test", None])
-async def test_a_client_certificate_is_required_whatever_the_name(
-    tmp_path: Path, client_ca: Path, sni: str | None
-) -> None:
+async def test_a_client_certificate_is_required_by_any_name(tmp_path: Path, client_ca: Path, sni: str | None) -> None:
     certificates = [certificate(tmp_path, name) for name in ("a.test", "b.test")]
     async with secure(*certificates, client_ca=client_ca) as gate:
         assert (await ask(gate, sni, with_certificate(CA)))[1] == b"HTTP/1.1 200 OK\r\n"

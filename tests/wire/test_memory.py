@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import sys
 
 import pytest
 
@@ -82,7 +83,9 @@ async def test_an_idle_client_takes_at_most_10_kib(many_files: None, loop: str, 
         before = gate.memory()
         idle = await clients(gate.port, number, 1)
         each = (gate.memory() - before) / number
-        print(f"{loop}: {each / KIB:.1f} KiB for each of {number} idle clients, {before / KIB / KIB:.1f} MiB without")
+        sys.stdout.write(
+            f"{loop}: {each / KIB:.1f} KiB for each of {number} idle clients, {before / KIB / KIB:.1f} MiB without\n"
+        )
         assert each <= 10 * KIB
         for client in idle:
             client.close()
@@ -98,7 +101,7 @@ async def test_requests_leave_nothing_behind(requests: int) -> None:
         for client in await clients(gate.port, 20, requests // 20):
             client.close()
         grown = gate.memory() - before
-        print(f"{grown / KIB:.0f} KiB more after {requests} requests")
+        sys.stdout.write(f"{grown / KIB:.0f} KiB more after {requests} requests\n")
         assert grown < 1024 * KIB
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from spork_core.api import Exchange, Plugin, Response, hookimpl
+from spork_core.server import listener
 from tests.wire.conftest import OK, Wire, always, gateway, holds, upstream
 
 
@@ -202,7 +203,10 @@ async def hangs_in_body(wire: Wire) -> None:
 
 @pytest.mark.parametrize("script", [silent, hangs_in_body])
 @pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
-async def test_a_client_that_leaves_ends_its_upstream_request(script: Any, leave: str) -> None:
+async def test_a_client_that_leaves_ends_its_upstream_request(
+    monkeypatch: pytest.MonkeyPatch, script: Any, leave: str
+) -> None:
+    monkeypatch.setattr(listener, "HALF_CLOSED", 0.1)
     async with upstream(script) as backend, gateway(backend) as gate:
         client = await gate.client()
         await client.send(get("/"))

@@ -299,7 +299,7 @@ async def test_a_chunked_answer_keeps_cookies_bytes_and_order() -> None:
 
 
 async def test_hop_by_hop_fields_of_an_answer_stay_here() -> None:
-    gone = b"Connection: X-Gone, keep-alive\r\nX-Gone: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nTrailer: A\r\n"
+    gone = b"Connection: X-Gone, keep-alive\r\nX-Gone: 1\r\nKeep-Alive: 5\r\nProxy-Authenticate: x\r\nTrailer: A\r\n"
     answer = await answered(b"HTTP/1.1 200 OK\r\nDate: now\r\n" + gone + b"Content-Length: 2\r\n\r\nok")
     assert answer.lines == [b"Date: now", b"Content-Length: 2", b"Via: 1.1 spork"]
 
@@ -329,16 +329,16 @@ async def test_head_keeps_the_length_and_has_no_body(request_id: str) -> None:
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
 @pytest.mark.parametrize("framing", [b"", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"])
 async def test_204_and_304_never_have_a_body(status: bytes, framing: bytes) -> None:
-    async with upstream(b"HTTP/1.1 " + status + b"\r\nETag: x\r\n" + framing + b"\r\n") as backend:
-        async with gateway(backend) as gate:
-            client = await gate.client()
-            for _ in range(2):
-                await client.send(GET)
-                answer = await client.message(bodiless=True)
-                assert answer.start == b"HTTP/1.1 " + status
-                assert not answer.values(b"transfer-encoding")
-                assert answer.values(b"content-length") == ([b"5"] if b"304" in status and b"Length" in framing else [])
-            assert client.seen.count(b"\r\n\r\n") == 2
+    bare = b"HTTP/1.1 " + status + b"\r\nETag: x\r\n" + framing + b"\r\n"
+    async with upstream(bare) as backend, gateway(backend) as gate:
+        client = await gate.client()
+        for _ in range(2):
+            await client.send(GET)
+            answer = await client.message(bodiless=True)
+            assert answer.start == b"HTTP/1.1 " + status
+            assert not answer.values(b"transfer-encoding")
+            assert answer.values(b"content-length") == ([b"5"] if b"304" in status and b"Length" in framing else [])
+        assert client.seen.count(b"\r\n\r\n") == 2
 
 
 async def test_103_reaches_http_1_1_and_not_http_1_0() -> None:

@@ -1,4 +1,4 @@
-"""Answers of an upstream as they reach the client, byte for byte; what is ambiguous becomes a 502 and ends the connection."""
+"""Answers of an upstream as they reach the client, byte for byte; what is ambiguous is a 502, and ends it."""
 
 import asyncio
 import re
@@ -394,14 +394,16 @@ async def test_an_old_client_sees_that_an_answer_breaks_off(name: str) -> None:
 
 
 async def test_bytes_behind_an_answer_end_the_connection() -> None:
-    async with upstream(always(OK + b"HTTP/1.1 200 OK\r\nX: poison\r\n" + L2 + b"\r\nno")) as backend:
-        async with gateway(backend) as gate:
-            client = await gate.client()
-            for _ in range(3):
-                await client.send(GET)
-                assert (await client.message()).body == b"ok"
-            assert b"poison" not in client.seen
-            await holds(lambda: len(backend.wires) == 3)
+    async with (
+        upstream(always(OK + b"HTTP/1.1 200 OK\r\nX: poison\r\n" + L2 + b"\r\nno")) as backend,
+        gateway(backend) as gate,
+    ):
+        client = await gate.client()
+        for _ in range(3):
+            await client.send(GET)
+            assert (await client.message()).body == b"ok"
+        assert b"poison" not in client.seen
+        await holds(lambda: len(backend.wires) == 3)
 
 
 async def test_a_problem_says_no_more_than_it_should() -> None:

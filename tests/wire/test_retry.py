@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import ClassVar
 
 import pytest
 
@@ -34,9 +35,10 @@ async def used(backend: Upstream) -> AsyncIterator[Running]:
 # -- stale connections --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "request_", [GET, PUT, CHUNKED, GET.replace(b"GET", b"DELETE")], ids=["GET", "PUT", "chunked PUT", "DELETE"]
-)
+REPEATABLE = {"GET": GET, "PUT": PUT, "chunked PUT": CHUNKED, "DELETE": GET.replace(b"GET", b"DELETE")}
+
+
+@pytest.mark.parametrize("request_", REPEATABLE.values(), ids=REPEATABLE)
 async def test_a_safe_request_goes_out_again_on_a_fresh_connection(request_: bytes) -> None:
     async with upstream(stale) as backend, used(backend) as gate:
         assert (await gate.ask(request_)).status == 200
@@ -139,7 +141,7 @@ async def test_content_that_streams_goes_to_another_endpoint_while_nothing_is_se
 class Attempts(Plugin[None]):
     """Notes what is tried, and asks for more as often as ``wanted`` says."""
 
-    seen: list[tuple[int, str | None, int | None]] = []
+    seen: ClassVar[list[tuple[int, str | None, int | None]]] = []
     wanted = 0
     delay = 0.0
 
@@ -218,10 +220,12 @@ async def test_a_plugin_cannot_have_an_unsafe_request_repeated(noted: type[Attem
 
 async def test_a_plugin_cannot_ask_for_ever(noted: type[Attempts]) -> None:
     noted.wanted = 1000
-    async with upstream(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno") as backend:
-        async with gateway(backend, plugins={"note": noted}) as gate:
-            assert (await gate.ask(GET)).status == 503
-            assert len(backend.requests) == 10
+    async with (
+        upstream(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno") as backend,
+        gateway(backend, plugins={"note": noted}) as gate,
+    ):
+        assert (await gate.ask(GET)).status == 503
+        assert len(backend.requests) == 10
 
 
 async def test_a_streamed_answer_that_is_given_up_costs_its_connection_only(noted: type[Attempts]) -> None:
@@ -243,8 +247,10 @@ async def test_a_streamed_answer_that_is_given_up_costs_its_connection_only(note
 
 async def test_the_total_time_covers_all_attempts_and_the_waits_between(noted: type[Attempts]) -> None:
     noted.delay = 60.0
-    async with twice(noted, 5, service={"timeouts": UpstreamTimeouts(total=0.1)}) as (backend, gate):
-        async with asyncio.timeout(5):
-            message = await gate.ask(GET)
+    async with (
+        twice(noted, 5, service={"timeouts": UpstreamTimeouts(total=0.1)}) as (backend, gate),
+        asyncio.timeout(5),
+    ):
+        message = await gate.ask(GET)
         assert (message.status, b'"upstream-timeout"' in message.body) == (504, True)
         assert len(backend.requests) == 1

@@ -1,4 +1,4 @@
-"""Bodies on their way: as they come, at the pace of who reads them, in bounded memory, and gone when either end is gone."""
+"""Bodies on their way: as they come, at the pace of who reads them, in bounded memory, gone when either end is."""
 
 import asyncio
 

@@ -42,16 +42,18 @@ async def tunnel(
     script: object, plugins: object = None, **config: object
 ) -> AsyncIterator[tuple[Wire, Upstream, Running]]:
     """A client that has asked ``script`` to switch and has seen the 101."""
-    async with upstream(script) as backend:  # type: ignore[arg-type]
-        async with gateway(backend, plugins=plugins, **config) as gate:  # type: ignore[arg-type]
-            client = await gate.client()
-            await client.send(SWITCH)
-            message = await client.message()
-            assert message.status == 101
-            assert message.values(b"upgrade") == [b"echo/1"]
-            assert message.values(b"connection") == [b"Upgrade"]
-            assert message.values(b"x-chat") == [b"1"]
-            yield client, backend, gate
+    async with (
+        upstream(script) as backend,  # type: ignore[arg-type]
+        gateway(backend, plugins=plugins, **config) as gate,  # type: ignore[arg-type]
+    ):
+        client = await gate.client()
+        await client.send(SWITCH)
+        message = await client.message()
+        assert message.status == 101
+        assert message.values(b"upgrade") == [b"echo/1"]
+        assert message.values(b"connection") == [b"Upgrade"]
+        assert message.values(b"x-chat") == [b"1"]
+        yield client, backend, gate
 
 
 async def test_bytes_go_both_ways(chain: dict[str, type[Plugin[None]]]) -> None:

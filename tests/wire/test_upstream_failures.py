@@ -1,9 +1,10 @@
-"""Upstreams that refuse, break off, or are not there: which status and code the client sees, and what the exchange says."""
+"""Upstreams that refuse, break off, or are not there: which status and code the client sees."""
 
 import asyncio
 import json
 import socket
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
@@ -252,7 +253,7 @@ async def test_the_limit_holds_when_many_connections_end_at_once() -> None:
 
 
 class Note(Plugin[None]):
-    ends: list[tuple[str | None, int]] = []
+    ends: ClassVar[list[tuple[str | None, int]]] = []
 
     @hookimpl
     def on_complete(self, exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""Time-outs towards an upstream: connect, response, idle, total; each a 504 while an answer is possible, else an abort."""
+"""Time-outs towards an upstream: connect, response, idle, total; a 504 while an answer is possible, else an abort."""
 
 import asyncio
 import contextlib

@@ -75,31 +75,39 @@ def ca_file(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def test_one_handshake_serves_many_requests(ca: trustme.CA, ca_file: Path) -> None:
-    async with tls_backend(ca.issue_cert("localhost")) as backend:
-        async with gateway(services=at(backend, UpstreamTLS(ca=ca_file))) as gate:
-            assert [(await gate.ask(GET)).status for _ in range(3)] == [200] * 3
+    async with (
+        tls_backend(ca.issue_cert("localhost")) as backend,
+        gateway(services=at(backend, UpstreamTLS(ca=ca_file))) as gate,
+    ):
+        assert [(await gate.ask(GET)).status for _ in range(3)] == [200] * 3
         assert (backend.connections, backend.names, backend.alpn) == (1, ["localhost"], ["http/1.1"])
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_502(ca: trustme.CA) -> None:
-    async with tls_backend(ca.issue_cert("localhost")) as backend:
-        async with gateway(services=at(backend, UpstreamTLS())) as gate:
-            message = await gate.ask(GET)
+    async with (
+        tls_backend(ca.issue_cert("localhost")) as backend,
+        gateway(services=at(backend, UpstreamTLS())) as gate,
+    ):
+        message = await gate.ask(GET)
         assert (message.status, b'"upstream-connect-failed"' in message.body) == (502, True)
         assert b"ertificate" not in message.body
         assert backend.connections == 0
 
 
 async def test_a_certificate_of_another_name_is_502(ca: trustme.CA, ca_file: Path) -> None:
-    async with tls_backend(ca.issue_cert("other.test")) as backend:
-        async with gateway(services=at(backend, UpstreamTLS(ca=ca_file))) as gate:
-            assert (await gate.ask(GET)).status == 502
+    async with (
+        tls_backend(ca.issue_cert("other.test")) as backend,
+        gateway(services=at(backend, UpstreamTLS(ca=ca_file))) as gate,
+    ):
+        assert (await gate.ask(GET)).status == 502
 
 
 async def test_verification_can_be_switched_off() -> None:
-    async with tls_backend(trustme.CA().issue_cert("other.test")) as backend:
-        async with gateway(services=at(backend, UpstreamTLS(verify=False))) as gate:
-            assert (await gate.ask(GET)).status == 200
+    async with (
+        tls_backend(trustme.CA().issue_cert("other.test")) as backend,
+        gateway(services=at(backend, UpstreamTLS(verify=False))) as gate,
+    ):
+        assert (await gate.ask(GET)).status == 200
         assert backend.names == ["localhost"]
 
 
@@ -113,24 +121,30 @@ async def test_the_name_to_ask_for_and_to_verify_can_be_set(ca: trustme.CA, ca_f
 
 async def test_an_address_is_verified_too(ca: trustme.CA, ca_file: Path) -> None:
     for names, status in ((["127.0.0.1"], 200), (["127.0.0.2"], 502)):
-        async with tls_backend(ca.issue_cert(*names)) as backend:
-            async with gateway(services=at(backend, UpstreamTLS(ca=ca_file), "127.0.0.1")) as gate:
-                assert (await gate.ask(GET)).status == status
+        async with (
+            tls_backend(ca.issue_cert(*names)) as backend,
+            gateway(services=at(backend, UpstreamTLS(ca=ca_file), "127.0.0.1")) as gate,
+        ):
+            assert (await gate.ask(GET)).status == status
 
 
 async def test_a_client_certificate_is_presented(ca: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
     mine = ca.issue_cert("gateway.test")
     mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "mine.pem")
-    async with tls_backend(ca.issue_cert("localhost"), ca) as backend:
-        async with gateway(services=at(backend, UpstreamTLS(ca=ca_file, certificate=tmp_path / "mine.pem"))) as gate:
-            assert (await gate.ask(GET)).status == 200
+    async with (
+        tls_backend(ca.issue_cert("localhost"), ca) as backend,
+        gateway(services=at(backend, UpstreamTLS(ca=ca_file, certificate=tmp_path / "mine.pem"))) as gate,
+    ):
+        assert (await gate.ask(GET)).status == 200
         assert backend.subjects == [(("DNS", "gateway.test"),)]
 
 
 async def test_without_the_client_certificate_it_is_502(ca: trustme.CA, ca_file: Path) -> None:
-    async with tls_backend(ca.issue_cert("localhost"), ca) as backend:
-        async with gateway(services=at(backend, UpstreamTLS(ca=ca_file))) as gate:
-            assert (await gate.ask(GET)).status == 502
+    async with (
+        tls_backend(ca.issue_cert("localhost"), ca) as backend,
+        gateway(services=at(backend, UpstreamTLS(ca=ca_file))) as gate,
+    ):
+        assert (await gate.ask(GET)).status == 502
 
 
 async def test_an_upstream_without_tls_is_502() -> None:
