@@ -79,7 +79,7 @@ class Wait:
 
 
 async def without_exit(coro: Coroutine[Any, Any, None]) -> None:
-    """Awaits ``coro``, which runs a plugin's code: ``sys.exit`` there must not end the process, as it would in a Task."""
+    """Awaits ``coro``, which runs a plugin's code: ``sys.exit`` in a Task would end the process."""
     try:
         await coro
     except SystemExit as error:

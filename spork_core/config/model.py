@@ -170,7 +170,7 @@ class TimeoutOverrides:
 class PoolConfig:
     """The connections kept to an endpoint."""
 
-    connections: int = setting("Connections to one endpoint per worker.", default=256, validator=at_least(1))
+    connections: int = setting("Connections to one endpoint per worker.", default=1024, validator=at_least(1))
     pending: int = setting(
         "Requests that may wait for a connection; more are answered 503.", default=1024, validator=at_least(0)
     )

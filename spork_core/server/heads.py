@@ -180,7 +180,10 @@ class HeadParser:
         parsed.host = match[2]
         parsed.headers["Host"] = match[2]
         path = match[3]
-        parsed.raw_target = path if path.startswith("/") else f"/{path}"
+        if not path and parsed.method == "OPTIONS":  # RFC 9112 section 3.2.4
+            parsed.raw_target = "*"
+        else:
+            parsed.raw_target = path if path.startswith("/") else f"/{path}"
 
     def _check_host(self, parsed: ClientRequest) -> None:
         host = parsed.host

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Final
 
 from spork_core.config.model import PoolConfig, UpstreamTimeouts
@@ -71,7 +71,7 @@ class Pool:
         self._tls = tls
         self._server_name = (server_name or host) if tls is not None else None
         self._idle: deque[UpstreamConnection] = deque()
-        self._turns: deque[_Turn] = deque()
+        self._turns: OrderedDict[_Turn, None] = OrderedDict()  # a line that one may leave from its middle
         self._open: set[UpstreamConnection] = set()
         self._connecting = 0
         self._sweeper: asyncio.TimerHandle | None = None
@@ -148,7 +148,7 @@ class Pool:
                 "Too many requests wait for the upstream.", reason=f"{self!r}: pool.pending is used up", sent=False
             )
         turn = _Turn()
-        self._turns.append(turn)
+        self._turns[turn] = None
         late = UpstreamUnavailable(
             "The upstream is busy.", reason=f"{self!r}: no free connection within connect time-out", sent=False
         )
@@ -165,8 +165,7 @@ class Pool:
             raise
         finally:
             timer.cancel()
-            if turn in self._turns:
-                self._turns.remove(turn)
+            self._turns.pop(turn, None)
         connection = turn.connection
         if connection is not None and connection.closed:  # since it was given
             return None if self._reserve() else await self._wait(limits, deadline)
@@ -177,7 +176,7 @@ class Pool:
         while self._turns:
             if connection is None and not self._reserve():
                 return False
-            turn = self._turns.popleft()
+            turn, _ = self._turns.popitem(last=False)
             if turn.done():
                 self._connecting -= connection is None
             else:

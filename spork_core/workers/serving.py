@@ -12,6 +12,7 @@ from typing import Final
 from spork_core.config.model import GatewayConfig
 from spork_core.errors import ConfigError
 from spork_core.gateway import Gateway
+from spork_core.workers.heap import keep_freed
 
 log = logging.getLogger("spork_core.workers")
 
@@ -152,6 +153,7 @@ def run_loop(serving: Callable[[], Serving], sockets: Sequence[socket.socket], a
     async def life() -> None:
         await serving().run(sockets, admin)
 
+    keep_freed()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(life())
 

@@ -11,6 +11,7 @@ PROGRAM = """
 import asyncio, resource, sys
 from spork_core.config.model import *
 from spork_core.gateway import Gateway
+from spork_core.workers.heap import keep_freed
 
 async def main(url):
     gate = Gateway(GatewayConfig(
@@ -24,6 +25,7 @@ async def main(url):
 
 _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+keep_freed()
 if sys.argv[2] == "uvloop":
     import uvloop
     uvloop.run(main(sys.argv[1]))

@@ -1,7 +1,10 @@
 """How much memory idle clients take, and that requests leave nothing behind."""
 
 import asyncio
+import os
+import platform
 import resource
+import subprocess
 import sys
 
 import pytest
@@ -115,3 +118,23 @@ async def test_connections_leave_nothing_behind(number: int) -> None:
             if at == 1:
                 before = gate.memory()
         assert gate.memory() - before < 1024 * KIB
+
+
+FAULTS = """
+import resource
+from spork_core.workers.heap import keep_freed
+keep_freed()
+for at in range(101):
+    blocks = [b"a" * 256_000 for _ in range(8)]
+    del blocks
+    if at == 0:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_the_memory_of_one_read_serves_the_next() -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    faults = subprocess.run([sys.executable, "-c", FAULTS], env=environ, capture_output=True, check=True).stdout
+    assert int(faults) < 1000  # 50,000 without

@@ -195,9 +195,10 @@ async def test_a_request_line_that_is_not_for_a_backend(start: bytes, status: in
     assert backend.received == b""
 
 
-async def test_options_of_the_whole_server_is_answered_here() -> None:
+@pytest.mark.parametrize("target", [b"*", b"http://b"])
+async def test_options_of_the_whole_server_is_answered_here(target: bytes) -> None:
     async with upstream() as backend, gateway(backend) as gate:
-        answer = await gate.ask(request(start=b"OPTIONS * HTTP/1.1"))
+        answer = await gate.ask(request(start=b"OPTIONS " + target + b" HTTP/1.1"))
     assert (answer.status, b"GET" in answer.values(b"allow")[0], backend.received) == (204, True, b"")
 
 
