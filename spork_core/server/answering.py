@@ -9,7 +9,7 @@ import socket
 import struct
 from collections.abc import Coroutine
 from ssl import SSLObject
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from spork_core.body import EMPTY, Body, BytesBody, StreamBody
 from spork_core.errors import InternalError, Problem, UpstreamMalformed, phrase
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from spork_core.upstream.connection import UpstreamConnection
 
 log = logging.getLogger("spork_core.server")
-
-INLINE: Final = 16384
-"""Bytes up to which one copy more is cheaper than one piece more to write."""
 
 
 class Answering(asyncio.Protocol):
@@ -182,19 +179,17 @@ class Answering(asyncio.Protocol):
                 continue
             size = len(chunk)
             self.bytes_sent += size
-            if chunked:
-                head += b"%x\r\n" % size
+            if chunked:  # one copy; writelines would need none, but knows no back-pressure in asyncio before 3.14
+                chunk = b"%b%x\r\n%b\r\n" % (head, size, chunk)
+                head = b""
             elif left is not None:
                 left -= size
                 if left < 0:
                     raise InternalError(reason="a response body longer than its length")
-            if size > INLINE and (head or chunked):  # not copied; uvloop passes the pieces on as they are
-                transport.writelines((head, chunk, b"\r\n") if chunked else (head, chunk))
-            elif chunked:
-                transport.write(b"%b%b\r\n" % (head, chunk))
-            else:
-                transport.write(head + chunk if head else chunk)
-            head = b""
+            if head:
+                chunk = head + chunk
+                head = b""
+            transport.write(chunk)
             if self._write_paused:
                 await self._drain()
         if left:

@@ -13,12 +13,12 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from spork_core.body import BytesBody, StreamBody
-from spork_core.errors import BadRequest, ClientDisconnected, PayloadTooLarge, Problem, RequestTimeout
+from spork_core.errors import BadRequest, PayloadTooLarge, Problem, RequestTimeout
 from spork_core.exchange import Exchange, Request
 from spork_core.fiber import Fiber
 from spork_core.framing import FramingError
 from spork_core.headers import version_of
-from spork_core.server.answering import Answering
+from spork_core.server.closing import Closing
 from spork_core.server.heads import ClientRequest, partial_problem
 from spork_core.tunnel import as_transport
 
@@ -34,29 +34,21 @@ PIPELINE: Final = 65536
 _EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
-class ClientConnection(Answering):
+class ClientConnection(Closing):
     """One connection of one listener."""
 
     __slots__ = (
-        "_body",
-        "_buffer",
-        "_half_closed",
         "_head_begun",
         "_parsing",
         "_snapshot",
-        "_written",
     )
 
     def __init__(self, listening: "Listening") -> None:
         super().__init__(listening)
-        self._buffer = b""
-        self._body: StreamBody | None = None
         self._snapshot: Site | None = None
         self._parsing = False
         self._head_begun = True
         """True while the time for a request's head runs: from the connection's start, or from a head's first byte."""
-        self._half_closed = False
-        self._written = 0
 
     def __repr__(self) -> str:
         return f"<ClientConnection {self.peer or 'unix'} {'busy' if self._running else 'idle'}>"
@@ -65,11 +57,6 @@ class ClientConnection(Answering):
     def fresh(self) -> bool:
         """True before the first request, and in the middle of a request's head."""
         return self._head_begun and not self._running
-
-    def close_if_idle(self) -> None:
-        """Ends a connection on which no exchange runs."""
-        if not self._running:
-            self.transport.close()
 
     def reconfigured(self) -> None:
         """A reload: what was worked out from the old config is worked out again."""
@@ -327,14 +314,8 @@ class ClientConnection(Answering):
         self.listening.body_due.stop(self)
         self.transport.pause_reading()
 
-    def _unread(self) -> bytes:
-        data, self._buffer = self._buffer, b""
-        return data
-
     def abandon(self, body: StreamBody) -> None:
         """The rest of the request's content is not wanted; ``_done`` ends the connection after the answer."""
-
-    # -- asyncio's side: out, and the end -----------------------------------------------------------
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -344,54 +325,6 @@ class ClientConnection(Answering):
             self._close_gently()
         elif self._buffer:
             self._next_request()
-
-    def eof_received(self) -> bool:
-        if not self._running:
-            return False
-        if self._framing is not None or self.tls is not None:  # TLS ends both sides at once
-            self._cancel()
-            return False
-        # The client has ended its side and may still read (RFC 9112 does not forbid it): give it its answer, but not for
-        # ever, since one that has gone altogether looks the same until something is written to it.
-        self._half_closed = True
-        self._written = self.bytes_sent
-        self.listening.half_closed_due.start(self)
-        return True
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.listening.left(self)
-        self._closing = True
-        if self._running:
-            self._cancel()
-
-    def _cancel(self) -> None:
-        """The client is gone: so is the exchange."""
-        running = self._running
-        body = self._body
-        if isinstance(running, Fiber | asyncio.Task):
-            running.cancel()  # first: an exchange that saw its body fail would answer that
-        if body is not None and not body.complete:
-            body.fail(ClientDisconnected(reason="the client closed the connection"))
-
-    def _close_gently(self) -> None:
-        """Ends our side and waits a moment for the client's: closing with unread input would reset the connection and
-        take the answer away from a client that is still sending."""
-        self._closing = True
-        transport = self.transport
-        self.listening.outbox.flush()
-        if transport.get_write_buffer_size():
-            # A slow client has yet to read its answer; its moment begins after that. Until then it counts as a client
-            # for whom writing pauses, and ``resume_writing`` comes back here.
-            transport.set_write_buffer_limits(0)
-            return
-        if self.tls is not None or self._half_closed or not transport.can_write_eof():
-            transport.close()
-            return
-        if not transport.is_reading():
-            transport.resume_reading()
-        transport.write_eof()
-        self._buffer = b""
-        self.listening.linger_due.start(self)
 
     # -- time limits --------------------------------------------------------------------------------
 
@@ -407,33 +340,3 @@ class ClientConnection(Answering):
     def body_overdue(self) -> None:
         """No byte of the request's content in time."""
         self._break_body(RequestTimeout("The request's content did not arrive in time."))
-
-    def idle_overdue(self) -> None:
-        """No other request within the keep-alive time."""
-        if not self._running:
-            self._close_now()
-
-    def half_closed_overdue(self) -> None:
-        """The client ended its side, and nothing has been written to it since the last look."""
-        if not self._running:
-            return
-        if self.bytes_sent == self._written:
-            self._cancel()
-            self.abort()
-        else:
-            self._written = self.bytes_sent
-            self.listening.half_closed_due.start(self)
-
-    def write_overdue(self) -> None:
-        """The client does not read."""
-        self._cancel()
-        self.abort()
-
-    def linger_overdue(self) -> None:
-        """The client has its answer and does not end its side."""
-        self.transport.abort()
-
-    def _close_now(self) -> None:
-        self._closing = True
-        self.transport.set_write_buffer_limits(0)  # what it never reads is a matter of ``write_due``
-        self.transport.close()

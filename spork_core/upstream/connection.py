@@ -173,9 +173,7 @@ class UpstreamConnection(asyncio.Protocol):
         async for chunk in body:
             if not chunk:  # as a chunk it would end the body, and what follows would be the next request
                 continue
-            if left is None and len(chunk) > _INLINE:
-                transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))  # not copied
-            elif left is None:
+            if left is None:
                 transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             else:
                 left -= len(chunk)

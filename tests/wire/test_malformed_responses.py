@@ -1,4 +1,4 @@
-"""Answers of an upstream that are malformed or break off: a 502 while one is possible, and never one that looks whole."""
+"""Answers of an upstream that are malformed or break off: a 502 while one is possible, never one that looks whole."""
 
 import asyncio
 import re

@@ -1,11 +1,10 @@
 """Answers of an upstream as they reach the client, byte for byte; framing, interim answers, heads, trailers."""
 
 import asyncio
-import re
 
 import pytest
 
-from tests.wire.conftest import GET, OK, Script, Wire, always, gateway, holds, upstream
+from tests.wire.conftest import GET, OK, Script, Wire, gateway, upstream
 
 HEAD = GET.replace(b"GET", b"HEAD")
 OLD = b"GET / HTTP/1.0\r\nHost: a\r\n\r\n"
