@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from spork_core import __version__
+from spork_core.build import local_routes
 from spork_core.engine import Engine
 from spork_core.errors import NotFound, Problem
 from spork_core.exchange import Exchange, Response, RouteInfo
@@ -14,7 +15,7 @@ from spork_core.plan import Plan
 from spork_core.plugin import GatewayView
 from spork_core.problems import ProblemPages
 from spork_core.routing import Router, Rule, compile_routes
-from spork_core.snapshot import Snapshot, call_hook, local_routes
+from spork_core.snapshot import Snapshot, call_hook
 
 if TYPE_CHECKING:
     from spork_core.gateway import Gateway

@@ -10,6 +10,7 @@ from ssl import SSLError
 from typing import Final
 
 from spork_core.admin import AdminSite
+from spork_core.build import build
 from spork_core.clock import Chance, Clock
 from spork_core.config.model import Address, GatewayConfig
 from spork_core.dispatch import Dispatcher
@@ -22,7 +23,7 @@ from spork_core.registry import Registry
 from spork_core.routing import Router
 from spork_core.server.listener import BACKLOG, Listening
 from spork_core.server.tls import ListenerContext
-from spork_core.snapshot import Snapshot, build
+from spork_core.snapshot import Snapshot
 
 log = logging.getLogger("spork_core.gateway")
 

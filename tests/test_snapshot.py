@@ -6,6 +6,7 @@ from typing import Any, cast
 import attrs
 import pytest
 
+from spork_core.build import build, chain_of
 from spork_core.clock import Clock
 from spork_core.config.model import (
     EndpointConfig,
@@ -26,7 +27,7 @@ from spork_core.headers import Headers
 from spork_core.plan import Plan
 from spork_core.plugin import LocalRoute, Plugin
 from spork_core.registry import Registry
-from spork_core.snapshot import Snapshot, build, chain_of
+from spork_core.snapshot import Snapshot
 from tests.reference import plugin_of
 
 USERS = ServiceConfig((EndpointConfig("http://127.0.0.1:9001"),))

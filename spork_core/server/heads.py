@@ -26,7 +26,7 @@ from spork_core.errors import (
 from spork_core.exchange import Request
 from spork_core.forwarded import drop_disguised, without_forwarded
 from spork_core.framing import ChunkedFraming, Framing, LengthFraming
-from spork_core.headers import FORWARDED, HOST, SPECIAL_REQUEST, TOKEN, Headers, drop_hop_by_hop, listed, special, version_of, without_keep_alive
+from spork_core.headers import FORWARDED, HOST, SPECIAL_REQUEST, TOKEN, drop_hop_by_hop, listed, special, version_of, without_keep_alive
 
 _VERSION: Final = re.compile(rb" HTTP/[0-9](?:\.[0-9])?$")
 _ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)

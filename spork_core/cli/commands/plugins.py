@@ -67,7 +67,7 @@ def _installed() -> list[dict[str, Any]]:
 
 
 def _configured(file: Path) -> list[dict[str, Any]]:
-    from spork_core.snapshot import chain_of
+    from spork_core.build import chain_of
 
     gateway = files.build(file)
     config, running = gateway.config, gateway.snapshot.instances

@@ -23,7 +23,7 @@ def routes(file: Path | None, as_json: bool) -> None:
 
     Which of them takes a request: spork explain METHOD URL
     """
-    from spork_core.snapshot import chain_of
+    from spork_core.build import chain_of
 
     config, _ = files.load(files.find(file))
     found = [
