@@ -69,6 +69,8 @@ class Attempts:
         self._clock = clock
 
     async def run(self, exchange: Exchange, plan: Plan, service: Service, client: Client) -> Response:
+        """The upstream's answer, whose body may still stream. Raises UpstreamProblem, and what a hook or the request's
+        body raises."""
         request = exchange.request
         body = request.body
         if type(body) is StreamBody:
@@ -236,5 +238,6 @@ def _total_overdue(exchange: Exchange) -> None:
 
 
 def as_response(answer: object) -> Response:
+    """The answer of a gate, whose type the pipeline has checked."""
     assert isinstance(answer, Response)
     return answer

@@ -74,9 +74,7 @@ class IteratorBody(Body):
 
     __slots__ = ("_chunks", "_inner", "length", "replayable", "trailers")
 
-    def __init__(
-        self, chunks: AsyncIterable[bytes], *, length: int | None = None, inner: Body | None = None
-    ) -> None:
+    def __init__(self, chunks: AsyncIterable[bytes], *, length: int | None = None, inner: Body | None = None) -> None:
         """``length``: exact, or None when it is not known before (the body then goes out chunked).
         ``inner``: the body it pulls from, told when nobody pulls any more."""
         self._chunks = chunks

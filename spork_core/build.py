@@ -1,4 +1,5 @@
-"""Builds snapshots: a config becomes instances, services, compiled chains and a router, or a list of everything wrong with it.
+"""Builds snapshots: a config becomes instances, services, compiled chains and a router, or a list of everything wrong
+with it.
 
 What did not change is taken from the snapshot before, with its state.
 """

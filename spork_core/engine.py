@@ -1,11 +1,12 @@
 """The life of an exchange: hooks in their order, attempts upstream, and one answer, whatever happens.
 
-``route → pre_auth → authenticate → authorize → on_request → serve → attempts { select_upstream → before_attempt → send →
-after_attempt → should_retry } → on_upstream_response → on_response → write → on_complete``; any Problem on the way goes
-through ``on_error`` to ``on_response``.
+``route → pre_auth → authenticate → authorize → on_request → serve → attempts { select_upstream → before_attempt → send
+→ after_attempt → should_retry } → on_upstream_response → on_response → write → on_complete``; any Problem on the way
+goes through ``on_error`` to ``on_response``.
 
 Rules of this file
-1. ``run`` never raises but CancelledError: a fault of a plugin, an upstream or this kernel ends one exchange, not the process.
+1. ``run`` never raises but CancelledError: a fault of a plugin, an upstream or this kernel ends one exchange, not the
+   process.
 2. ``on_complete`` is called exactly once for every exchange that was begun.
 3. A response that does not reach the client has its body discarded, so that its connection is freed.
 """
@@ -13,7 +14,7 @@ Rules of this file
 import asyncio
 import logging
 from types import CoroutineType
-from typing import Any
+from typing import Any, Final
 
 from spork_core.attempts import Attempts, Client, as_response
 from spork_core.body import EMPTY, StreamBody
@@ -32,6 +33,8 @@ from spork_core.plan import Plan
 from spork_core.problems import ProblemPages
 
 log = logging.getLogger("spork_core.engine")
+
+_CHALLENGE: Final = "WWW-Authenticate"
 
 
 class Engine:
@@ -161,10 +164,11 @@ class Engine:
 
     async def _refuse(self, exchange: Exchange, plan: Plan, problem: Problem) -> Response:
         exchange.error = problem
-        if isinstance(problem, Unauthenticated) and plan.pipeline.challenges:
-            if not any(name.lower() == "www-authenticate" for name, _ in problem.headers):
-                challenges = [("WWW-Authenticate", challenge) for challenge in plan.pipeline.challenges]
-                problem.headers = (*problem.headers, *challenges)
+        challenges = plan.pipeline.challenges
+        if isinstance(problem, Unauthenticated) and not any(
+            name.lower() == _CHALLENGE.lower() for name, _ in problem.headers
+        ):
+            problem.headers = (*problem.headers, *((_CHALLENGE, challenge) for challenge in challenges))
         phase = plan.pipeline.on_error
         if phase is not None:
             try:

@@ -48,9 +48,7 @@ class Problem(SporkError):
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail
-        self.headers: tuple[tuple[str, str], ...] = tuple(
-            headers.items() if isinstance(headers, Mapping) else headers
-        )
+        self.headers: tuple[tuple[str, str], ...] = tuple(headers.items() if isinstance(headers, Mapping) else headers)
         self.extensions: Mapping[str, object] = extensions or {}
         self.reason = reason
         if source is not None:

@@ -1,7 +1,7 @@
 """Header fields: what belongs to one hop, what the gateway manages, and how a head becomes bytes (RFC 9110, RFC 9112).
 
-Names and values are str in which a byte that is not UTF-8 stands as a surrogate escape, so that what came in as bytes goes
-out as the same bytes.
+Names and values are str in which a byte that is not UTF-8 stands as a surrogate escape, so that what came in as bytes
+goes out as the same bytes.
 """
 
 import re
@@ -25,9 +25,7 @@ TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 FIELD_VALUE: Final = re.compile("[^\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]*")
 """RFC 9110 section 5.5, obs-text (here: anything above ASCII, and the surrogates that stand for a byte) allowed."""
 
-HOST: Final = re.compile(
-    r"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?"
-)
+HOST: Final = re.compile(r"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?")
 """``uri-host [":" port]``, RFC 9112 section 3.2, without the userinfo that a Host may not have."""
 
 HOP_BY_HOP: Final = frozenset(
@@ -68,7 +66,8 @@ _FRAMING: Final = frozenset(("content-length", "expect", "proxy", "max-forwards"
 SPECIAL_REQUEST: Final = HOP_BY_HOP | FORWARDED | _FRAMING
 
 KERNELS_OWN: Final = HOP_BY_HOP | {"content-length"}
-"""What frames a message or belongs to one hop. A hook may not set it: the kernel writes these from the body and the connection."""
+"""What frames a message or belongs to one hop. A hook may not set it: the kernel writes these from the body and the
+connection."""
 
 # A name in ``Connection`` may not take away what the gateway itself puts there, nor what frames and routes the message:
 # with ``Connection: X-Forwarded-For`` a client would otherwise rid itself of its address.
@@ -90,10 +89,7 @@ def special(headers: Headers, names: frozenset[str]) -> frozenset[str]:
 def listed(headers: Headers, name: str) -> list[str]:
     """The comma-separated members of all fields called ``name``, lower-cased and stripped, empty ones left out."""
     return [
-        member
-        for value in headers.getall(name, ())
-        for member in map(str.strip, value.lower().split(","))
-        if member
+        member for value in headers.getall(name, ()) for member in map(str.strip, value.lower().split(",")) if member
     ]
 
 
@@ -128,13 +124,11 @@ def keep_ordinary(headers: Headers) -> None:
             _ORDINARY.add(str(name))
 
 
-def head_bytes(
-    start: str, headers: Headers, extra: str = "", *, clean: bool = False, ordinary: bool = False
-) -> bytes:
+def head_bytes(start: str, headers: Headers, extra: str = "", *, clean: bool = False, ordinary: bool = False) -> bytes:
     """A message head: start line, fields, ``extra`` (whole lines, each with its CRLF) and the empty line.
 
-    ``clean``: nobody has changed ``headers`` since a parser checked them. ``ordinary``: its names are known to be tokens.
-    Raises HeaderInjection when a name is no
+    ``clean``: nobody has changed ``headers`` since a parser checked them. ``ordinary``: its names are known to be
+    tokens. Raises HeaderInjection when a name is no
     token, or the start line or a value holds a control character or is no text.
     """
     try:
@@ -147,8 +141,8 @@ def head_bytes(
         if not start.isprintable() and not FIELD_VALUE.fullmatch(start):
             raise HeaderInjection(_culprit(headers))
     else:
-        # What is left without the characters that may stand anywhere must be the line ends, each in its place: one scan of
-        # 0.3 µs over the whole head, where a regular expression takes 0.6 µs for each field.
+        # What is left without the characters that may stand anywhere must be the line ends, each in its place: one scan
+        # of 0.3 µs over the whole head, where a regular expression takes 0.6 µs for each field.
         lines = len(headers) + extra.count("\n") + 2
         if data.translate(None, _ALLOWED) != b"\r\n" * lines:
             raise HeaderInjection(_culprit(headers))

@@ -1,7 +1,7 @@
 """The hooks: the moments in the life of an exchange, and of a gateway, at which a plugin may act.
 
-Every exchange hook may be ``def`` or ``async def`` and may take any subset of its arguments. ``KINDS`` says how the hooks'
-answers are used; order is the chain as the operator wrote it, or its reverse on the way out.
+Every exchange hook may be ``def`` or ``async def`` and may take any subset of its arguments. ``KINDS`` says how the
+hooks' answers are used; order is the chain as the operator wrote it, or its reverse on the way out.
 """
 
 from collections.abc import Iterable
@@ -69,12 +69,13 @@ class ExchangeHooks:
 
     @hookspec
     def pre_auth(self, exchange: Exchange) -> Response | None:
-        """After routing, before anybody knows who is calling: request id, address rules, CORS preflight, size limits."""
+        """After routing, before anybody knows who is calling: request id, address rules, CORS preflight, size
+        limits."""
 
     @hookspec
     def authenticate(self, exchange: Exchange) -> Identity | None:
-        """Says who is calling. None: not my kind of credential. Raise ``Unauthenticated``: mine, and bad; nobody else is
-        asked. The first identity is kept in ``exchange.identity``."""
+        """Says who is calling. None: not my kind of credential. Raise ``Unauthenticated``: mine, and bad; nobody else
+        is asked. The first identity is kept in ``exchange.identity``."""
 
     @hookspec
     def authorize(self, exchange: Exchange) -> Response | None:
@@ -122,7 +123,8 @@ class ExchangeHooks:
 
     @hookspec
     def on_complete(self, exchange: Exchange) -> None:
-        """Always, once, after the last byte or the abort: access log, metrics, span end. ``exchange.outcome`` is set."""
+        """Always, once, after the last byte or the abort: access log, metrics, span end. ``exchange.outcome`` is
+        set."""
 
 
 class GatewayHooks:

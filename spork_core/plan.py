@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @define(eq=False)
 class Plan:
-    """The compiled form of one route; of no route at all (then ``refuse`` makes the problem); of a path a plugin answers."""
+    """The compiled form of one route; of no route at all (then ``refuse`` makes the problem); of a path a plugin
+    answers."""
 
     info: RouteInfo | None = None
     pipeline: Pipeline = EMPTY_PIPELINE

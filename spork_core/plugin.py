@@ -100,8 +100,8 @@ class Resources:
 class LocalRoute:
     """A path that a plugin answers itself.
 
-    ``handler`` may be async and gets the exchange. ``listener``: ``public`` runs the outer chain around it, ``admin`` runs
-    none.
+    ``handler`` may be async and gets the exchange. ``listener``: ``public`` runs the outer chain around it, ``admin``
+    runs none.
     """
 
     path: str

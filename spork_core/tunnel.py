@@ -78,8 +78,8 @@ class Tunnel:
         return self._up.ended and self._down.ended
 
     def half_ended(self) -> None:
-        """One side has said its last. The other goes on for as long as it says something, since a peer that is gone looks
-        like one that listens."""
+        """One side has said its last. The other goes on for as long as it says something, since a peer that is gone
+        looks like one that listens."""
         if self._ending is None and not self.both_ended:
             self._arm()
 

@@ -1,1 +1,2 @@
-"""The way in: listeners, client connections, request heads. (With upstream and tunnel, the only importers of aiohttp.)"""
+"""The way in: listeners, client connections, request heads. (With upstream and tunnel, the only importers of
+aiohttp.)"""

@@ -124,9 +124,7 @@ class Answering(asyncio.Protocol):
             self._closing = True
         method = exchange.request.method
         try:
-            data = response_head(
-                response, method, version, close=self._closing, date=listening.date, via=listening.via
-            )
+            data = response_head(response, method, version, close=self._closing, date=listening.date, via=listening.via)
         except HeaderInjection as error:
             data = self._instead(exchange, response, error, version)
             body = response.body

@@ -1,7 +1,8 @@
 """How a client connection ends: gently after an answer, at once when the client is gone, and when its time is up.
 
 Rules of this file
-1. An answer that is out is given the time to arrive: closing with unread input would reset the connection and take it away.
+1. An answer that is out is given the time to arrive: closing with unread input would reset the connection and take it
+   away.
 2. A client that is gone takes its exchange with it.
 """
 
@@ -52,8 +53,8 @@ class Closing(Answering):
         if self._framing is not None or self.tls is not None:  # TLS ends both sides at once
             self._cancel()
             return False
-        # The client has ended its side and may still read (RFC 9112 does not forbid it): give it its answer, but not for
-        # ever, since one that has gone altogether looks the same until something is written to it.
+        # The client has ended its side and may still read (RFC 9112 does not forbid it): give it its answer, but not
+        # for ever, since one that has gone altogether looks the same until something is written to it.
         self._half_closed = True
         self._written = self.bytes_sent
         self.listening.half_closed_due.start(self._me)

@@ -1,9 +1,11 @@
 """One client connection: reads requests and runs one exchange at a time.
 
 Rules of this file
-1. Bytes are cut into heads and bodies here and nowhere else. After anything that breaks the framing the connection ends:
+1. Bytes are cut into heads and bodies here and nowhere else. After anything that breaks the framing the connection
+   ends:
    what follows cannot be trusted.
-2. The next request is looked at when the exchange before it is over; until then its bytes wait, within ``PIPELINE`` bytes.
+2. The next request is looked at when the exchange before it is over; until then its bytes wait, within ``PIPELINE``
+   bytes.
 """
 
 import asyncio
@@ -104,7 +106,8 @@ class ClientConnection(Closing):
     def _cut(self, data: bytes) -> None:
         """Gives the request's body what is its own of ``data``; what lies behind it waits."""
         body, framing = self._body, self._framing
-        assert body is not None and framing is not None
+        assert body is not None
+        assert framing is not None
         before = body.received
         try:
             rest = framing.feed(data, body)
@@ -159,7 +162,8 @@ class ClientConnection(Closing):
         return True
 
     def _partial_head(self) -> bool:
-        """The beginning of a head, or empty lines before one (RFC 9112 section 2.2: some clients end a body with CRLF)."""
+        """The beginning of a head, or empty lines before one (RFC 9112 section 2.2: some clients end a body with
+        CRLF)."""
         buffer, listening = self._buffer, self.listening
         if buffer.startswith(b"\r\n"):
             self._buffer = buffer[2:]
@@ -305,10 +309,9 @@ class ClientConnection(Closing):
                 self.listening.outbox.flush()
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.listening.body_due.start(self)
-        if self._framing is not None:
-            if not self.transport.is_reading():
-                self.transport.resume_reading()
-                self.listening.body_due.start(self)
+        if self._framing is not None and not self.transport.is_reading():
+            self.transport.resume_reading()
+            self.listening.body_due.start(self)
 
     def hold(self) -> None:
         self.listening.body_due.stop(self)

@@ -1,7 +1,8 @@
 """Request heads: aiohttp's C parser, and every check that stands between a hostile client and a backend.
 
-The parser (llhttp, strict) sees one whole head at a time and never a body, so nothing of one message can reach the next: not
-the trailers that aiohttp's parser would carry over, and not the bytes behind a declined upgrade that it would drop.
+The parser (llhttp, strict) sees one whole head at a time and never a body, so nothing of one message can reach the
+next: not the trailers that aiohttp's parser would carry over, and not the bytes behind a declined upgrade that it
+would drop.
 """
 
 import re
@@ -26,7 +27,17 @@ from spork_core.errors import (
 from spork_core.exchange import Request
 from spork_core.forwarded import drop_disguised, without_forwarded
 from spork_core.framing import ChunkedFraming, Framing, LengthFraming
-from spork_core.headers import FORWARDED, HOST, SPECIAL_REQUEST, TOKEN, drop_hop_by_hop, listed, special, version_of, without_keep_alive
+from spork_core.headers import (
+    FORWARDED,
+    HOST,
+    SPECIAL_REQUEST,
+    TOKEN,
+    drop_hop_by_hop,
+    listed,
+    special,
+    version_of,
+    without_keep_alive,
+)
 
 _VERSION: Final = re.compile(rb" HTTP/[0-9](?:\.[0-9])?$")
 _ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
@@ -37,9 +48,19 @@ _JUST_CONNECTION: Final = frozenset(("connection",))
 
 
 class ClientRequest(Request):
-    """A parsed and checked request, and what the connection needs to know of it. Hop-by-hop fields are out of ``headers``."""
+    """A parsed and checked request, and what the connection needs to know of it. Hop-by-hop fields are out of
+    ``headers``."""
 
-    __slots__ = ("expects_continue", "forwarded", "framing", "keep_alive", "length", "max_forwards", "plain_connection", "trailers")
+    __slots__ = (
+        "expects_continue",
+        "forwarded",
+        "framing",
+        "keep_alive",
+        "length",
+        "max_forwards",
+        "plain_connection",
+        "trailers",
+    )
 
     def __init__(self, message: Any) -> None:
         # Not through Request.__init__: every attribute is set once, by position in this list, 0.5 µs saved.
@@ -250,7 +271,8 @@ class HeadParser:
 
 
 def partial_problem(data: bytes, limits: Limits) -> ClientProblem | None:
-    """What is wrong with the beginning of a head, so that nobody waits for the end of a bad one; None: nothing so far."""
+    """What is wrong with the beginning of a head, so that nobody waits for the end of a bad one; None: nothing so
+    far."""
     line_end = data.find(b"\n")
     if data[:1] < b"!":
         return BadRequest("This is not an HTTP/1.1 request.")

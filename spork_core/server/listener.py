@@ -144,8 +144,8 @@ class Listening:
             self.idle.set()
 
     def drain(self) -> None:
-        """Takes no more requests: idle connections end now, the others after the answer they are at. One that has not sent
-        its first request yet may be about to: it has a moment."""
+        """Takes no more requests: idle connections end now, the others after the answer they are at. One that has not
+        sent its first request yet may be about to: it has a moment."""
         self.draining = self.last_answers = True
         self.outbox.flush()
         if not self.connections:

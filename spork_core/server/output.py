@@ -12,12 +12,11 @@ DATE: Final = istr("Date")  # found in a third of the time that a str takes
 NO_CONTENT: Final = frozenset((204, 304))
 
 
-
 def response_head(response: Response, method: str, version: int, *, close: bool, date: HttpDate, via: str) -> bytes:
     """The head to send for ``response``.
 
-    ``method``: of the request. ``version``: the client's, 10 or 11: HTTP/1.0 gets no chunks. ``close``: the connection ends
-    after this answer. ``via``: this gateway's name. Raises HeaderInjection.
+    ``method``: of the request. ``version``: the client's, 10 or 11: HTTP/1.0 gets no chunks. ``close``: the connection
+    ends after this answer. ``via``: this gateway's name. Raises HeaderInjection.
     """
     if response.raw and version == 11:
         # Untouched, and framed as it will be sent: 1.2 µs saved.
@@ -54,7 +53,8 @@ def response_head(response: Response, method: str, version: int, *, close: bool,
 
 
 def _without_content(response: Response, length: int | None) -> str:
-    """HEAD and 304 keep the Content-Length that the upstream announced, and get that of a body made here; 204 has none."""
+    """HEAD and 304 keep the Content-Length that the upstream announced, and get that of a body made here; 204 has
+    none."""
     headers = response.headers
     for name in special(headers, KERNELS_OWN):
         if name != "content-length" or response.status == 204 or len(headers.getall("Content-Length")) > 1:

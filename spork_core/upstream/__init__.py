@@ -1,1 +1,2 @@
-"""The way to a service: connections, pools, endpoints, attempts. (With server and tunnel, the only importers of aiohttp.)"""
+"""The way to a service: connections, pools, endpoints, attempts. (With server and tunnel, the only importers of
+aiohttp.)"""

@@ -12,7 +12,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from spork_core.body import EMPTY, Body, BytesBody, StreamBody
-from spork_core.errors import ClientDisconnected, Problem, UpstreamMalformed, UpstreamProblem, UpstreamReset, UpstreamTimeout
+from spork_core.errors import (
+    ClientDisconnected,
+    Problem,
+    UpstreamMalformed,
+    UpstreamProblem,
+    UpstreamReset,
+    UpstreamTimeout,
+)
 from spork_core.fiber import Fiber, Wait, without_exit
 from spork_core.framing import Framing, FramingError, LengthFraming
 from spork_core.headers import Headers, head_bytes

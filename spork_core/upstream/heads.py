@@ -55,7 +55,9 @@ class Reply(Response):
         elif not no_body and status not in NO_CONTENT and status >= 200:
             self.framing = CloseFraming
         self.unchanged = version_of(headers)
-        if no_body and message.should_close and self.version == 11:  # llhttp does not know of the HEAD: no length, no reuse
+        if (
+            no_body and message.should_close and self.version == 11
+        ):  # llhttp does not know of the HEAD: no length, no reuse
             self.keep_alive = "close" not in message.headers.get("Connection", "").lower()
 
     def _frame(self, present: frozenset[str], no_body: bool) -> None:
@@ -63,7 +65,8 @@ class Reply(Response):
         headers, status = self.headers, self.status
         bodiless = no_body or status < 200 or status in NO_CONTENT
         if "transfer-encoding" in present:
-            if [coding.strip(" \t").lower() for coding in headers.getall("Transfer-Encoding") if coding.isascii()] != ["chunked"]:
+            codings = [value.strip(" \t").lower() for value in headers.getall("Transfer-Encoding") if value.isascii()]
+            if codings != ["chunked"]:
                 raise UpstreamMalformed(reason="a Transfer-Encoding other than chunked")
             if "content-length" in present or self.version == 10:
                 raise UpstreamMalformed(reason="Transfer-Encoding beside Content-Length, or in HTTP/1.0")
@@ -97,7 +100,8 @@ _PLAIN: Final = {frozenset(("content-length",)): 1, frozenset(("connection", "co
 
 
 class ReplyParser:
-    """One parser for all connections of a process: it only ever sees whole heads, one at a time, so it keeps no state."""
+    """One parser for all connections of a process: it only ever sees whole heads, one at a time, so it keeps no
+    state."""
 
     __slots__ = ("_parser",)
 
@@ -125,8 +129,8 @@ class ReplyParser:
         except (BadHttpMessage, IndexError, ValueError) as error:
             self._renew()
             raise UpstreamMalformed(reason=f"malformed response head ({type(error).__name__})") from error
-        # aiohttp runs llhttp leniently for responses: it repairs bare LF and joins folded lines. Both show in the count, but
-        # for a folded first line.
+        # aiohttp runs llhttp leniently for responses: it repairs bare LF and joins folded lines. Both show in the
+        # count, but for a folded first line.
         lines = len(message.raw_headers) + 2
         if head.count(b"\r\n") != lines or head.count(b"\n") != lines or head[head.find(b"\n") + 1] in b" \t":
             self._renew()
@@ -137,4 +141,3 @@ class ReplyParser:
         if reply.plain:
             reply.raw = head if reply.plain == 1 else without_keep_alive(head)
         return reply
-

@@ -27,8 +27,9 @@ class TimeLimits:
     def __init__(self, timeouts: UpstreamTimeouts) -> None:
         self.connect = timeouts.connect
         self.total = timeouts.total
-        self.awaiting_head: Deadlines[UpstreamConnection] = Deadlines(timeouts.response, UpstreamConnection.head_overdue)
-        self.stalled: Deadlines[UpstreamConnection] = Deadlines(timeouts.idle, UpstreamConnection.stall_overdue)
+        connection = UpstreamConnection
+        self.awaiting_head: Deadlines[UpstreamConnection] = Deadlines(timeouts.response, connection.head_overdue)
+        self.stalled: Deadlines[UpstreamConnection] = Deadlines(timeouts.idle, connection.stall_overdue)
 
 
 class _Turn(Wait):
@@ -182,7 +183,8 @@ class Pool:
             else:
                 turn.connection = connection
                 turn.place = connection is None
-                # Through the loop: woken on the spot, a line of failing requests would nest as deep as the line is long.
+                # Through the loop: woken on the spot, a line of failing requests would nest as deep as the line is
+                # long.
                 asyncio.get_running_loop().call_soon(turn.wake)
                 return True
         return False

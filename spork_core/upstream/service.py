@@ -58,9 +58,8 @@ class Service:
 
     def _pool(self, endpoint: Endpoint, tls: ssl.SSLContext | None) -> Pool:
         if endpoint.url.startswith("unix:"):
-            return Pool(
-                endpoint, self.config.pool, self.limits, self._resolver, self._outbox, path=endpoint.url.removeprefix("unix:")
-            )
+            path = endpoint.url.removeprefix("unix:")
+            return Pool(endpoint, self.config.pool, self.limits, self._resolver, self._outbox, path=path)
         url = urlsplit(endpoint.url)
         secure = url.scheme == "https"
         return Pool(
@@ -194,4 +193,3 @@ def _cycle(pools: Sequence[Pool]) -> Sequence[Pool]:
         current[best] -= total
         cycle.append(pools[best])
     return cycle
-

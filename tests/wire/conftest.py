@@ -203,6 +203,9 @@ async def upstream(script: Script | bytes = OK) -> AsyncIterator[Upstream]:
             await playing(wire)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the gateway has closed the connection
+        except RuntimeError as error:
+            if "closed" not in str(error):  # what uvloop calls the same
+                raise
         finally:
             wire.close()
 

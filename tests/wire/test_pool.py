@@ -99,7 +99,13 @@ async def test_a_connection_that_is_used_again_and_again_is_not_idle() -> None:
 
 @pytest.mark.parametrize("answer", [OK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"])
 async def test_an_old_connection_is_replaced(answer: bytes) -> None:
-    async with upstream(answer) as backend, gateway(backend, service={"pool": PoolConfig(max_age=1e-9)}) as gate:
+    async def script(wire: Wire) -> None:
+        await wire.message()
+        await asyncio.sleep(0.02)
+        await wire.send(answer)
+        await wire.rest()
+
+    async with upstream(script) as backend, gateway(backend, service={"pool": PoolConfig(max_age=0.01)}) as gate:
         assert [(await gate.ask(GET)).body for _ in range(3)] == [b"ok"] * 3
         assert len(backend.wires) == 3
 
@@ -179,7 +185,7 @@ async def test_an_answer_may_stream_while_the_upload_goes_on() -> None:
             before = client.seen.count(b"\0")
             await client.send(bytes(250_000))
             await holds(lambda least=before + 250_000: client.seen.count(b"\0") >= least)
-        assert client.seen.endswith(b"\r\n0\r\n\r\n")
+        await holds(lambda: client.seen.endswith(b"\r\n0\r\n\r\n"))
         assert pool_of(gate).idle == 1
 
 
