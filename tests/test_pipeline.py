@@ -1,4 +1,4 @@
-"""A chain compiled: kinds, order, policies; and that it does what pluggy's own calls would do."""
+"""A chain compiled: kinds, order, policies."""
 
 import asyncio
 import contextlib
@@ -9,15 +9,13 @@ from inspect import isawaitable
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from spork_core.errors import Forbidden, NotFound, PluginFailed, Problem
+from spork_core.errors import Forbidden, NotFound, PluginFailed
 from spork_core.exchange import Attempt, Endpoint, Exchange, Identity, Request, Response
 from spork_core.hookspecs import KINDS, Kind
 from spork_core.pipeline import EMPTY_PIPELINE, Pipeline
 from spork_core.registry import Instance
-from tests.reference import ARGUMENTS, Reference, instance_of, plugin_of
+from tests.reference import ARGUMENTS, instance_of, plugin_of
 
 GATES = [hook for hook, kind in KINDS.items() if kind.kind is Kind.GATE]
 FIRSTS = [hook for hook, kind in KINDS.items() if kind.kind is Kind.FIRST]
@@ -340,71 +338,3 @@ async def test_a_failure_is_logged_with_instance_hook_and_policy(caplog: pytest.
 
     assert caplog.messages == ["instance limit-60 failed in on_request (on_failure: open): ValueError: broken"]
     assert caplog.records[0].exc_info is not None
-
-
-# -- compiled = reference -------------------------------------------------------------------------------
-
-ACTS = ["none", "answer", "wrong", "bool", "problem", "raise", "exit", "coroutine"]
-acting = st.tuples(st.sampled_from(ACTS), st.booleans())
-links = st.tuples(
-    st.dictionaries(st.sampled_from(list(KINDS)), acting, max_size=6), st.sampled_from(["open", "closed"])
-)
-
-
-def act(hook: str, what: str, name: str) -> Any:
-    if what == "problem":
-        raise Forbidden(name)
-    if what == "raise":
-        raise ValueError(name)
-    if what == "exit":
-        sys.exit(name)
-    if what == "answer" and KINDS[hook].answer:
-        answer = answer_of(hook)
-        return Response(reason=name) if isinstance(answer, Response) else answer
-    return {"wrong": object(), "bool": False}.get(what)
-
-
-def built(number: int, hooks: dict[str, tuple[str, bool]], policy: str, log: list[Any]) -> Instance:
-    def make(hook: str, what: str, is_async: bool) -> Callable[..., Any]:
-        def plain(self: Any, exchange: Exchange) -> Any:
-            log.append((hook, number, exchange.response.reason if exchange.response else None))
-            return never() if what == "coroutine" else act(hook, what, f"{number}")
-
-        async def coroutine(self: Any, exchange: Exchange) -> Any:
-            await asyncio.sleep(0)
-            answer = plain(self, exchange)
-            return await asyncio.sleep(0, answer)
-
-        return coroutine if is_async and what != "coroutine" else plain
-
-    made = {hook: make(hook, what, is_async) for hook, (what, is_async) in hooks.items()}
-    return instance_of(plugin_of(**made), f"p{number}", on_failure=policy)
-
-
-async def transcript(scripts: list[tuple[dict[str, tuple[str, bool]], str]], compiled: bool) -> list[Any]:
-    """All hooks fired once, in the order of an exchange's life: who was asked and saw what, and what came of it."""
-    log: list[Any] = []
-    chain = [built(number, hooks, policy, log) for number, (hooks, policy) in enumerate(scripts)]
-    exchange, pipeline, reference = Exchange(Request()), Pipeline(chain), Reference(chain)
-    for hook in KINDS:
-        given, phase = given_to(hook, exchange), getattr(pipeline, hook)
-        try:
-            if compiled:
-                answer = phase(*given) if phase is not None else None
-                answer = await answer if isawaitable(answer) else answer
-            else:
-                answer = await reference.run(hook, *given)
-            log.append((hook, repr(answer), getattr(answer, "reason", None)))
-        except Problem as problem:
-            log.append((hook, type(problem), problem.detail, getattr(problem, "instance", None)))
-        log.append(exchange.response.reason if exchange.response else None)
-    return [*log, [instance.failures for instance in chain]]
-
-
-@given(st.lists(links, max_size=4))
-def test_the_compiled_pipeline_does_what_the_reference_does(scripts: Any) -> None:
-    logging.disable(logging.CRITICAL)
-    try:
-        assert asyncio.run(transcript(scripts, True)) == asyncio.run(transcript(scripts, False))
-    finally:
-        logging.disable(logging.NOTSET)
