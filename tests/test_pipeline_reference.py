@@ -56,6 +56,10 @@ def act(hook: str, what: str, name: str) -> Any:
     return {"wrong": object(), "bool": False}.get(what)
 
 
+async def never() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
 def built(number: int, hooks: dict[str, tuple[str, bool]], policy: str, log: list[Any]) -> Instance:
     def make(hook: str, what: str, is_async: bool) -> Callable[..., Any]:
         def plain(self: Any, exchange: Exchange) -> Any:
