@@ -6,6 +6,8 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -31,8 +33,7 @@ class Client(asyncio.Protocol):
         self.got = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.next()
 
     def next(self) -> None:
@@ -70,11 +71,13 @@ async def clients(port: int, number: int, requests: int) -> list[Client]:
 
 
 @pytest.fixture
-def many_files() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+def many_files() -> Iterator[None]:
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most < 11_000:
         pytest.skip("too few file descriptors")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, 11_000), most))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
