@@ -224,7 +224,7 @@ class Attempt:
         return f"<Attempt {self.number} {self.endpoint} {what}>"
 
 
-@define(eq=False)  # not frozen: 0.2 µs instead of 0.9 µs for each exchange
+@define(eq=False)  # not frozen: 0.15 µs instead of 0.4 µs for each exchange
 class Outcome:
     """How an exchange ended; ready when ``on_complete`` fires.
 

@@ -2,7 +2,7 @@
 
 Rules of this file
 1. pluggy has checked and found the implementations; nothing here is called through pluggy. One exchange of 10 plugins
-   with 16 implementations costs 14 µs through ``pm.hook`` calls (CPython 3.11) and under 3 µs so.
+   with 16 implementations costs 12 µs through ``pm.hook`` calls (CPython 3.11) and 1.3 µs so.
 2. A phase is None when nobody implements its hook: the exchange does not even look. A phase of ``def`` hooks is a plain
    function; one that has an ``async def`` is a coroutine function, and then the exchange runs under a Task.
 3. A Problem raised by a plugin is its answer. Anything else it raises is its failure, and the instance's policy
@@ -241,7 +241,7 @@ def _until(hook: str, calls: list[_Call]) -> Phase:
         functions = tuple((call.function, call) for call in calls)
         if hook not in _ARGUMENTS:
 
-            def until_one(exchange: Exchange) -> Any:  # the same without packing arguments: 0.1 µs for each call
+            def until_one(exchange: Exchange) -> Any:  # the same without packing arguments
                 for function, call in functions:
                     try:
                         answer = function(exchange)

@@ -88,7 +88,7 @@ class Answering(asyncio.Protocol):
         if request.forwarded:
             lines = self._forwarded_lines(request)
         elif self._lines_for == (request.host, request.version):
-            lines = self._lines  # one client asks one host for most things: 0.6 µs saved
+            lines = self._lines  # one client asks one host for most things
         else:
             lines = self._lines = self._forwarded_lines(request)
             self._lines_for = (request.host, request.version)

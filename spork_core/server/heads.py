@@ -63,7 +63,7 @@ class ClientRequest(Request):
     )
 
     def __init__(self, message: Any) -> None:
-        # Not through Request.__init__: every attribute is set once, by position in this list, 0.5 µs saved.
+        # Not through Request.__init__: every attribute is set once, and no keywords are passed (0.1 µs saved).
         self.method = self.raw_method = message.method
         self.raw_target = message.path
         self.path = ""

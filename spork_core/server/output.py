@@ -19,7 +19,7 @@ def response_head(response: Response, method: str, version: int, *, close: bool,
     ends after this answer. ``via``: this gateway's name. Raises HeaderInjection.
     """
     if response.raw and version == 11:
-        # Untouched, and framed as it will be sent: 1.2 µs saved.
+        # Untouched, and framed as it will be sent: 0.7 µs saved.
         end = f"Via: 1.1 {via}\r\n"
         if close:
             end += "Connection: close\r\n"

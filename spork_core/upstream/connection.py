@@ -42,7 +42,7 @@ class Sent(Wait):
     __slots__ = ("connection", "reply")
 
     def __init__(self, connection: "UpstreamConnection") -> None:
-        # Not through Wait.__init__: 0.15 µs.
+        # Not through Wait.__init__: 0.11 µs saved.
         self._asyncio_future_blocking = False
         self._callback = self._context = self._error = None
         self._done = False
@@ -317,7 +317,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self.transport.pause_reading()  # until it is handed over, which a chain may put off
             else:
                 self._complete(data)
-        elif framing is LengthFraming and head.length == len(data):  # most answers: all here in one read (saves 2 µs)
+        elif framing is LengthFraming and head.length == len(data):  # most answers: all here in one read
             head.body = BytesBody(data)
             self._complete(b"")
         else:

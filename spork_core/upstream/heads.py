@@ -32,7 +32,7 @@ class Reply(Response):
 
     def __init__(self, message: RawResponseMessage, *, no_body: bool) -> None:
         """``no_body``: the request was HEAD. Raises UpstreamMalformed."""
-        # Not through Response.__init__, whose conversions this needs none of: 0.4 µs.
+        # Not through Response.__init__, whose conversions this needs none of.
         self.status = status = message.code
         self.reason = message.reason
         self.version = 10 if message.version.minor == 0 else 11

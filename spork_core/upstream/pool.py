@@ -236,7 +236,7 @@ class Pool:
     def release(self, connection: UpstreamConnection) -> None:
         """``connection`` is free again."""
         loop = self._loop
-        if loop is None:  # kept: asyncio.get_running_loop() asks for the process id, a system call (3 µs) before 3.12
+        if loop is None:  # kept: asyncio.get_running_loop() asks for the process id each time before 3.12 (0.15 µs)
             loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
         config = self.config

@@ -143,7 +143,7 @@ def request_head(request: Request, target: str, extra: str, body: Body, authorit
         and target == request.raw_target
         and request.method is request.raw_method
     ):
-        return b"%b%b\r\n" % (request.raw[:-2], extra.encode())  # untouched: 1.1 µs saved
+        return b"%b%b\r\n" % (request.raw[:-2], extra.encode())  # untouched: 0.8 µs saved
     if not clean:  # hooks had it: what frames the message, or belongs to one hop, is the kernel's to say
         keep_ordinary(headers)
     if " " in target or not (request.method in IDEMPOTENT or TOKEN.fullmatch(request.method)):
