@@ -41,7 +41,8 @@ class Chance:
         """A random string of lower-case hex digits, at most 8192."""
         at, end = self._at, self._at + digits
         if end > len(self._block):
-            # In blocks, since SystemRandom, with a system call for each, took 3 µs. The first is read on first use: not before a fork.
+            # In blocks: SystemRandom, with a system call for each, took 3 µs. The first is read on first use, not
+            # before a fork.
             self._block, at, end = self._source(4096).hex(), 0, digits
         self._at = end
         return self._block[at:end]
