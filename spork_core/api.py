@@ -22,6 +22,7 @@ from spork_core.errors import (
     Overloaded,
     PayloadTooLarge,
     PluginFailed,
+    PluginIsolated,
     Problem,
     RequestTimeout,
     Source,
@@ -37,6 +38,7 @@ from spork_core.errors import (
     UriTooLong,
     VersionNotSupported,
 )
+from spork_core.events import Event
 from spork_core.exchange import (
     Attempt,
     Endpoint,
@@ -47,10 +49,12 @@ from spork_core.exchange import (
     Response,
     RouteInfo,
     StateKey,
+    Timing,
 )
 from spork_core.headers import FIELD_VALUE, TOKEN, Headers
 from spork_core.hookspecs import GATEWAY_HOOKS, KINDS, hookimpl
 from spork_core.plugin import (
+    BodyUse,
     GatewayView,
     LocalRoute,
     NoConfig,
@@ -70,6 +74,7 @@ __all__ = [
     "Attempt",
     "BadRequest",
     "Body",
+    "BodyUse",
     "Bytes",
     "BytesBody",
     "Chance",
@@ -77,6 +82,7 @@ __all__ = [
     "ClientProblem",
     "Clock",
     "Endpoint",
+    "Event",
     "Exchange",
     "ExpectationFailed",
     "Forbidden",
@@ -99,6 +105,7 @@ __all__ = [
     "PayloadTooLarge",
     "Plugin",
     "PluginFailed",
+    "PluginIsolated",
     "Problem",
     "Rate",
     "Request",
@@ -112,6 +119,7 @@ __all__ = [
     "Source",
     "SporkError",
     "StateKey",
+    "Timing",
     "TooManyRequests",
     "Unauthenticated",
     "UpstreamConnectFailed",

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLError
 from typing import Any
 
+from spork_core.attribution import Metering
 from spork_core.clock import Clock
 from spork_core.config.model import GatewayConfig, RouteConfig
 from spork_core.errors import ConfigError, ConfigProblem
+from spork_core.events import Events
 from spork_core.exchange import RouteInfo
 from spork_core.outbox import Outbox
 from spork_core.pipeline import Pipeline
@@ -29,11 +31,17 @@ def build(
     view: Callable[[Resources], GatewayView],
     previous: Snapshot | None = None,
     outbox: Outbox | None = None,
+    *,
+    metering: Metering | None = None,
+    events: Events | None = None,
 ) -> Snapshot:
     """Builds the snapshot of ``config``; instances and services that did not change are taken from ``previous``.
 
-    Touches no network and starts nothing. Raises ConfigError with every fault.
+    ``metering``: how hooks are measured; None: as ``config`` says, and nobody is told. Touches no network and starts
+    nothing. Raises ConfigError with every fault.
     """
+    metering = metering or Metering(config.attribution.hooks)
+    events = events or Events(clock)
     problems: list[ConfigProblem] = []
     doors = {} if previous is None else _carried(config, previous)
     resources = Resources()
@@ -41,17 +49,17 @@ def build(
         for resource, value in door.given.items():
             resources[resource] = value
     carried = {} if previous is None else {name: previous.instances[name] for name in doors}
-    instances = _instances(config, registry, carried, problems)
+    instances = _instances(config, registry, clock, events, carried, problems)
     services = _services(config, previous, outbox, problems)
-    pipelines: dict[tuple[str, ...], Pipeline] = {}
+    pipelines: dict[tuple[tuple[str, ...], bool], Pipeline] = {}
 
-    def pipeline(names: Sequence[str], where: str) -> Pipeline:
-        key = tuple(name for name in names if name in instances)
+    def pipeline(names: Sequence[str], where: str, marks: bool = False) -> Pipeline:
+        key = (tuple(name for name in names if name in instances), marks)
         found = pipelines.get(key)
         if found is None:
-            chain = [instances[name] for name in key]
+            chain = [instances[name] for name in key[0]]
             problems.extend(order_problems(chain, where))
-            found = pipelines[key] = Pipeline(chain)
+            found = pipelines[key] = Pipeline(chain, metering=metering, marks=marks)
         return found
 
     outer = pipeline(config.chain, "$.chain")
@@ -115,7 +123,12 @@ def _carried(config: GatewayConfig, previous: Snapshot) -> dict[str, Door]:
 
 
 def _instances(
-    config: GatewayConfig, registry: Registry, carried: Mapping[str, Instance], problems: list[ConfigProblem]
+    config: GatewayConfig,
+    registry: Registry,
+    clock: Clock,
+    events: Events,
+    carried: Mapping[str, Instance],
+    problems: list[ConfigProblem],
 ) -> dict[str, Instance]:
     instances: dict[str, Instance] = {}
     for name, wanted in config.plugins.items():
@@ -125,7 +138,7 @@ def _instances(
             instances[name] = carried[name]
             continue
         try:
-            instances[name] = make_instance(wanted, registry)
+            instances[name] = make_instance(wanted, registry, clock, events)
         except ConfigError as error:
             problems.extend(error.problems)
     return instances
@@ -152,12 +165,12 @@ def _plan(
     route: RouteConfig,
     config: GatewayConfig,
     services: Mapping[str, Service],
-    pipeline: Callable[[Sequence[str], str], Pipeline],
+    pipeline: Callable[[Sequence[str], str, bool], Pipeline],
     problems: list[ConfigProblem],
 ) -> Plan:
     path = f"$.routes.{name}"
     service = services.get(route.service) if route.service is not None else None
-    compiled = pipeline(chain_of(config, route), f"{path}.chain")
+    compiled = pipeline(chain_of(config, route), f"{path}.chain", route.server_timing)
     if route.identity == "required" and compiled.authenticate is None:
         problems.append(
             ConfigProblem(
@@ -190,6 +203,7 @@ def _plan(
         compiled.authenticate is not None if route.identity is None else route.identity == "required",
         config.limits.body if route.body_limit is None else route.body_limit,
         route.upgrade,
+        route.server_timing,
         config=route,
     )
 

@@ -123,6 +123,7 @@ class Engine:
     async def produce(self, exchange: Exchange, plan: Plan, client: Client) -> Response:
         """The answer, after ``on_response``. Raises nothing but CancelledError."""
         pipeline = plan.pipeline
+        pipeline.exchanges += 1
         try:
             response = await self._answer(exchange, plan, client)
             if response.source is None:
@@ -134,6 +135,8 @@ class Engine:
         exchange.response = response
         phase = pipeline.on_response
         if phase is None or response.status == 101:
+            if plan.server_timing:
+                _tell_times(exchange, response)
             return response
         try:
             done = phase(exchange)
@@ -153,6 +156,8 @@ class Engine:
         final = exchange.response
         if final.source is None:
             final.source = "plugin"
+        if plan.server_timing:
+            _tell_times(exchange, final)
         return final
 
     def _unexpected(self, exchange: Exchange, error: BaseException) -> Problem:
@@ -228,6 +233,24 @@ class Engine:
                 await done
             response = exchange.response
         return response
+
+
+def _tell_times(exchange: Exchange, response: Response) -> None:
+    """Server-Timing (W3C): of each instance, in the order it was first called, its own time and its waiting, then the
+    attempts, then all of it up to now, in milliseconds."""
+    spent: dict[str, list[float]] = {}
+    for timing in exchange.timings:
+        times = spent.setdefault(timing.instance, [0.0, 0.0])
+        times[0] += timing.own
+        times[1] += timing.waiting
+    parts = []
+    for name, (own, waiting) in spent.items():
+        waited = f';desc="waiting {waiting * 1000:.2f}"' if waiting >= 0.000005 else ""
+        parts.append(f"{name};dur={(own + waiting) * 1000:.2f}{waited}")
+    if exchange.attempts:
+        parts.append(f"upstream;dur={sum(attempt.took_ns for attempt in exchange.attempts) / 1e6:.2f}")
+    parts.append(f"total;dur={exchange.elapsed_ns / 1e6:.2f}")
+    response.headers.add("Server-Timing", ", ".join(parts))
 
 
 def _limit_body(exchange: Exchange, limit: int) -> None:

@@ -185,6 +185,25 @@ class PluginFailed(Problem):
         self.hook = hook
 
 
+class PluginIsolated(Problem):
+    """503: an instance that keeps failing, or is past its budget, is left out, and without it nothing is let in; the
+    answer says when it is tried again."""
+
+    status = 503
+    code = "plugin-isolated"
+    source: Source = "plugin"
+
+    def __init__(self, instance: str, hook: str, reason: str, retry_after: int) -> None:
+        """``retry_after``: seconds."""
+        super().__init__(
+            "A plugin of this gateway is being given a rest.",
+            headers={"Retry-After": str(retry_after)},
+            reason=f"{instance}.{hook}: {reason}",
+        )
+        self.instance = instance
+        self.hook = hook
+
+
 class NotImplementedByGateway(Problem):
     """501: a method or transfer coding the gateway does not do (RFC 9110 section 15.6.2)."""
 

@@ -202,11 +202,13 @@ class Response:
 class Attempt:
     """One try against one endpoint. Times are ``Clock.monotonic_ns``; 0 means not reached."""
 
-    __slots__ = ("endpoint", "error", "number", "reused", "sent", "started_ns", "status", "took_ns")
+    __slots__ = ("choices", "endpoint", "error", "number", "reused", "sent", "started_ns", "status", "took_ns")
 
     def __init__(self, number: int, started_ns: int) -> None:
         self.number = number
         """1 for the first."""
+        self.choices: tuple[Endpoint, ...] = ()
+        """The endpoints of the service, one of which ``select_upstream`` may give; empty in other hooks' chains."""
         self.endpoint: Endpoint | None = None
         self.status: int | None = None
         """Status of the upstream's answer; None when there was none."""
@@ -246,6 +248,19 @@ class Outcome:
         return self.duration_ns / 1e9
 
 
+@frozen
+class Timing:
+    """What one call of a hook took, in seconds: ``own`` while its code ran, ``waiting`` while it awaited something.
+
+    ``instance``: the plugin instance's name. ``hook``: the hook's.
+    """
+
+    instance: str
+    hook: str
+    own: float
+    waiting: float = 0.0
+
+
 class Exchange:
     """One client request and all that happens to it; plugins keep their own values in it by StateKey."""
 
@@ -257,6 +272,7 @@ class Exchange:
         "captures",
         "error",
         "identity",
+        "marks",
         "outcome",
         "request",
         "response",
@@ -292,6 +308,8 @@ class Exchange:
         """The kernel's own: what ends the exchange when its total time is used up."""
         self.outcome: Outcome | None = None
         """Set just before ``on_complete``."""
+        self.marks: list[Any] | None = None
+        """The kernel's own: what ``timings`` is made of; None when nobody on the route reads them."""
 
     @property
     def id(self) -> str:
@@ -303,6 +321,18 @@ class Exchange:
     @id.setter
     def id(self, value: str) -> None:
         self._id = value
+
+    @property
+    def timings(self) -> tuple[Timing, ...]:
+        """What each call of a hook has taken so far, in order. Kept where a plugin of the route ``reads_timings``, or
+        the route has ``server_timing``; elsewhere empty."""
+        marks = self.marks
+        if marks is None:
+            return ()
+        return tuple(
+            Timing(stats.instance, stats.hook, own, waiting)
+            for stats, own, waiting in zip(marks[::3], marks[1::3], marks[2::3], strict=True)
+        )
 
     @property
     def elapsed_ns(self) -> int:

@@ -7,9 +7,10 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from ssl import SSLError
-from typing import Final
+from typing import Any, Final
 
 from spork_core.admin import AdminSite
+from spork_core.attribution import Observer
 from spork_core.build import build
 from spork_core.clock import Chance, Clock
 from spork_core.config.model import Address, GatewayConfig
@@ -17,6 +18,7 @@ from spork_core.dispatch import Dispatcher
 from spork_core.errors import ConfigError, ConfigProblem
 from spork_core.exchange import Request, Response
 from spork_core.outbox import Outbox
+from spork_core.oversight import Oversight
 from spork_core.plan import Plan
 from spork_core.plugin import GatewayView, Resources
 from spork_core.registry import Registry
@@ -54,6 +56,9 @@ class View(GatewayView):
     @property
     def log(self) -> logging.Logger:
         return self._log
+
+    def event(self, kind: str, message: str, **facts: Any) -> None:
+        self._gateway.events.add(kind, message, **facts)
 
     async def send(self, service: str, request: Request) -> Response:
         return await self._dispatcher().send(service, request)
@@ -110,8 +115,10 @@ class Gateway:
         *,
         clock: Clock | None = None,
         chance: Chance | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        """Builds the first snapshot; touches no network. Raises ConfigError."""
+        """Builds the first snapshot; touches no network. ``observer``: told of every call of a hook, for tests; None:
+        nobody looks. Raises ConfigError."""
         self.registry = registry or Registry()
         self.clock = clock or Clock()
         self.chance = chance or Chance()
@@ -127,8 +134,11 @@ class Gateway:
         """Asked for a reload by ``POST /reload`` on the admin listener; None: started without a file."""
         self.slot: int | None = None
         """Which worker of a supervisor this process is; None when it has none."""
+        self._oversight = Oversight(self, observer)
+        self.events = self._oversight.events
+        """What an operator would want to know of."""
         self._outbox = Outbox()
-        self.snapshot: Snapshot = build(config, self.registry, self.clock, self._view, outbox=self._outbox)
+        self.snapshot: Snapshot = self._build(config)
         self._contexts = _contexts(config)
         self._site = AdminSite(self)
         self._site.adopt(self._site.compile(self.snapshot, self.view()))
@@ -140,6 +150,12 @@ class Gateway:
         """The unix sockets that were bound here."""
         self._retiring: dict[asyncio.Task[None], Snapshot] = {}
         self._changing = asyncio.Lock()
+
+    def _build(self, config: GatewayConfig, old: Snapshot | None = None) -> Snapshot:
+        metering = self._oversight.metering(config)
+        return build(
+            config, self.registry, self.clock, self._view, old, self._outbox, metering=metering, events=self.events
+        )
 
     def _view(self, resources: Resources) -> View:
         return View(self, resources)
@@ -181,6 +197,7 @@ class Gateway:
                 if admin_socket is None and admin is not None:
                     admin_socket = self._bind(admin.listen.address)
             await self.snapshot.start(self._view)
+            await self._oversight.watch(config)
         except BaseException:
             for sock in (*bound, *((admin_socket,) if admin_socket is not None else ())):
                 sock.close()
@@ -239,7 +256,7 @@ class Gateway:
         check_sockets(old.config, config)
         # In a thread: building 1,000 routes takes longer than an exchange likes to wait, and TLS files are read.
         contexts, new, admin_paths = await asyncio.to_thread(self._prepare, config, old)
-        await new.start(self._view)
+        await new.start(self._view, old)
         # From here on nothing can fail, and nothing awaits.
         for mine, renewed in zip(self._contexts, contexts, strict=True):
             if mine is not None and renewed is not None:
@@ -253,12 +270,13 @@ class Gateway:
         task = asyncio.get_running_loop().create_task(self._retire(old, config.timeouts.drain))
         self._retiring[task] = old
         task.add_done_callback(self._retiring.pop)
+        await self._oversight.watch(config)
 
     def _prepare(
         self, config: GatewayConfig, old: Snapshot
     ) -> tuple[list[ListenerContext | None], Snapshot, Router[Plan]]:
         contexts = _contexts(config)
-        new = build(config, self.registry, self.clock, self._view, old, self._outbox)
+        new = self._build(config, old)
         return contexts, new, self._site.compile(new, self._view(new.resources))
 
     async def _retire(self, old: Snapshot, grace: float) -> None:
@@ -301,6 +319,7 @@ class Gateway:
         if self._retiring:
             await asyncio.wait(tuple(self._retiring))
         await self.snapshot.close(self._view(self.snapshot.resources))
+        await self._oversight.stop()
         for server in self._admin_servers:
             server.close()
         if self.admin is not None:

@@ -12,6 +12,7 @@ import pluggy
 from attrs import frozen
 
 from spork_core.errors import Problem
+from spork_core.events import Event
 from spork_core.exchange import Attempt, Endpoint, Exchange, Identity, Response
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ KINDS: Final[dict[str, HookKind]] = {
 }
 """The exchange hooks, in the order of an exchange's life."""
 
-GATEWAY_HOOKS: Final = ("startup", "shutdown", "health", "describe", "local_routes")
+GATEWAY_HOOKS: Final = ("startup", "shutdown", "health", "describe", "local_routes", "on_event")
 
 
 class ExchangeHooks:
@@ -128,7 +129,8 @@ class ExchangeHooks:
 
 
 class GatewayHooks:
-    """Fired for every instance when a snapshot starts, stops, or is asked about itself; never for an exchange."""
+    """Fired for every instance when a snapshot starts or stops, is asked about itself, or when there is something to
+    tell; never for an exchange."""
 
     @hookspec
     async def startup(self, gateway: "GatewayView") -> None:
@@ -150,3 +152,9 @@ class GatewayHooks:
     def local_routes(self, gateway: "GatewayView") -> "Iterable[LocalRoute]":
         """Paths that the instance answers itself, on the public or on the admin listener."""
         return ()
+
+    @hookspec
+    def on_event(self, gateway: "GatewayView", event: Event) -> None:
+        """Something happened that an operator would want to know of: an instance was quarantined or works again, is
+        past its budget, blocked the event loop, or told of something itself (``gateway.event``). A ``def``, and quick:
+        it is called in the event loop."""

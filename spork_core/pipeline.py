@@ -1,22 +1,28 @@
-"""A route's chain compiled into flat loops: decided at load, nothing to decide in an exchange.
+"""A route's chain compiled into flat phases: decided at load, nothing to decide in an exchange.
 
 Rules of this file
 1. pluggy has checked and found the implementations; nothing here is called through pluggy. One exchange of 10 plugins
-   with 16 implementations costs 12 µs through ``pm.hook`` calls (CPython 3.11) and 1.3 µs so.
+   with 16 implementations costs 12 µs through ``pm.hook`` calls (CPython 3.11) and MEASURED so, times taken.
 2. A phase is None when nobody implements its hook: the exchange does not even look. A phase of ``def`` hooks is a plain
    function; one that has an ``async def`` is a coroutine function, and then the exchange runs under a Task.
 3. A Problem raised by a plugin is its answer. Anything else it raises is its failure, and the instance's policy
-   decides. ``asyncio.CancelledError`` is neither and goes through.
+   decides: an Exception, ``sys.exit``, KeyboardInterrupt, any BaseException. Only the cancellation of an ``async def``
+   hook is neither, and goes through.
+4. While an instance is isolated its hooks are compiled in as a door that is shut; when it is well there is no door.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from inspect import iscoroutinefunction
+from time import perf_counter
 from typing import Any, Final
 
-from spork_core.errors import PluginFailed, Problem
-from spork_core.exchange import Exchange, Response, StateKey
+from spork_core import flat
+from spork_core.attribution import UNMETERED, Called, Metering, place_in, place_of
+from spork_core.driving import driven
+from spork_core.errors import PluginFailed, PluginIsolated
+from spork_core.exchange import Exchange
 from spork_core.hookspecs import KINDS, HookKind, Kind
 from spork_core.registry import Instance
 
@@ -32,14 +38,13 @@ _ARGUMENTS: Final = {
     "should_retry": ("exchange", "attempt"),
     "on_error": ("exchange", "error"),
 }
-_FAILURES: Final = (Exception, SystemExit)
-"""What counts as a failure: ``sys.exit`` in a hook must not end the process."""
+_ALL: Final = tuple(KINDS)
 
 
 class Pipeline:
     """The compiled chain of one route. Each hook's attribute is its Phase, or None when nobody implements it."""
 
-    __slots__ = (*KINDS, "chain", "challenges", "tasked")
+    __slots__ = (*KINDS, "__weakref__", "_hooks", "_marks", "_metering", "chain", "challenges", "exchanges", "tasked")
 
     pre_auth: Phase | None
     authenticate: Phase | None
@@ -55,120 +60,242 @@ class Pipeline:
     on_error: Phase | None
     on_complete: Phase | None
 
-    def __init__(self, chain: Sequence[Instance], hooks: Collection[str] = tuple(KINDS)) -> None:
-        """``hooks``: the hooks to compile in, the others stay silent."""
+    def __init__(
+        self,
+        chain: Sequence[Instance],
+        hooks: Collection[str] = _ALL,
+        metering: Metering = UNMETERED,
+        *,
+        marks: bool = False,
+    ) -> None:
+        """``hooks``: the hooks to compile in, the others stay silent. ``metering``: how they are measured. ``marks``:
+        keep times in the exchange also when no plugin of the chain says that it reads them."""
         self.chain: tuple[Instance, ...] = tuple(chain)
-        self.tasked = False
+        self.exchanges = 0
+        """How many exchanges have begun on it."""
+        self._hooks = tuple(hook for hook in KINDS if hook in hooks)
+        self._metering = metering
+        self._marks = metering.hooks and (
+            marks
+            or metering.observer is not None
+            or any(one.plugin.reads_timings or one.config.budget is not None for one in self.chain)
+        )
+        self.tasked = any(
+            iscoroutinefunction(one.impls[hook].function)
+            for one in self.chain
+            for hook in self._hooks
+            if hook in one.impls
+        )
         """True when a hook is ``async def``: the exchange then runs under an asyncio Task."""
-        for hook, kind in KINDS.items():
-            calls = [_call(instance, hook, kind) for instance in self.chain if hook in hooks and hook in instance.impls]
-            if kind.reverse:
-                calls.reverse()
-            setattr(self, hook, _PHASES[kind.kind](hook, calls) if calls else None)
-            self.tasked |= any(call.is_async for call in calls)
         self.challenges: tuple[str, ...] = tuple(
-            instance.challenge
-            for instance in self.chain
-            if "authenticate" in instance.impls and instance.challenge is not None
+            one.challenge for one in self.chain if "authenticate" in one.impls and one.challenge is not None
         )
         """The ``WWW-Authenticate`` challenges of the chain, in order."""
+        for one in self.chain:  # first: an instance that is isolated meanwhile, on another thread, finds it
+            one.joined(self)
+        self.compile()
+
+    def compile(self) -> None:
+        """Writes the phases for the state that the instances are in now."""
+        for hook in KINDS:
+            chain = self.chain if hook in self._hooks else ()
+            setattr(self, hook, self._phase(hook, KINDS[hook], [one for one in chain if hook in one.impls]))
+
+    def _phase(self, hook: str, kind: HookKind, chain: list[Instance]) -> Phase | None:
+        after = self._after() if hook == "on_complete" else []
+        if not chain and not after:
+            return None
+        if kind.reverse:
+            chain.reverse()
+        metering = self._metering
+        calls = [_Call(one, hook, kind, metering, self._marks) for one in chain]
+        shape = flat.PhaseShape(
+            kind.kind,
+            ", ".join(_ARGUMENTS.get(hook, ("exchange",))),
+            tuple(call.shape for call in calls),
+            self._marks,
+            metering.blocking if metering.blocked is not None else None,
+            len(after),
+            float in kind.answer,
+        )
+        return flat.phase(shape, kind.answer, [part for call in calls for part in call.parts], after)  # type: ignore[no-any-return]
+
+    def _after(self) -> list[Callable[[Exchange], object]]:
+        """What the kernel itself does when an exchange is over: looks at budgets, and at what became of probes."""
+        after: list[Callable[[Exchange], object]] = []
+        if "on_complete" in self._hooks:
+            budgets = {one.name: one for one in self.chain if one.config.budget is not None}
+            if budgets and self._marks:
+                after.append(_budgets(budgets))
+            after += [one.isolation.ended for one in self.chain if one.isolation.effect is not None]
+        return after
 
     def only(self, hooks: Collection[str]) -> "Pipeline":
         """The same chain with no other hooks than ``hooks``."""
-        return Pipeline(self.chain, hooks)
+        return Pipeline(self.chain, hooks, self._metering, marks=self._marks)
+
+    def observed(self, metering: Metering) -> "Pipeline":
+        """The same chain, measured another way, with times kept in the exchange."""
+        return Pipeline(self.chain, self._hooks, metering, marks=True)
 
     def __repr__(self) -> str:
         return f"<Pipeline {' → '.join(instance.name for instance in self.chain) or 'empty'}>"
 
 
-EMPTY_PIPELINE: Final = Pipeline(())
+def _budgets(instances: dict[str, Instance]) -> Callable[[Exchange], object]:
+    """Looks at what each of ``instances`` has taken in an exchange."""
+
+    def look(exchange: Exchange) -> None:
+        marks = exchange.marks or ()
+        spent = dict.fromkeys(instances, 0.0)
+        for stats, own, waiting in zip(marks[::3], marks[1::3], marks[2::3], strict=True):
+            if stats.instance in spent:
+                spent[stats.instance] += own + waiting
+        for name, seconds in spent.items():
+            budget = instances[name].config.budget
+            if budget is not None and seconds > budget.time:
+                instances[name].isolation.overrun(seconds)
+
+    return look
 
 
 class _Call:
-    """One implementation, with its arguments adapted and its policy wrapped around it."""
+    """One implementation as a phase calls it: with its arguments, its policy, and who measures it."""
 
-    __slots__ = ("function", "instance", "is_async", "on_failed")
+    def __init__(self, instance: Instance, hook: str, kind: HookKind, metering: Metering, marks: bool) -> None:
+        impl = instance.impls[hook]
+        self._instance, self._hook, self._kind = instance, hook, kind
+        self._plain: Callable[..., Any] = impl.function
+        self._stats = instance.stats[hook]
+        self._marks = marks
+        self._metering = metering
+        function: Callable[..., Any] = impl.function
+        given = ", ".join(impl.argnames)
+        is_async = iscoroutinefunction(function)
+        wrapped = False
+        if is_async:  # what wraps a hook gets the exchange before the hook's own arguments
+            function, wrapped = driven(function, self._stats, metering, marks=marks), True
+            if instance.config.timeout is not None:
+                function = _timed(function, instance.config.timeout)
+        if metering.observer is not None:
+            function, wrapped = self._observed(function, wrapped, is_async, metering.observer), True
+        if instance.isolation.effect is not None:
+            function, wrapped = self._held(function, wrapped, is_async), True
+        self.shape = flat.Shape(
+            arguments=f"exchange, {given}" if wrapped and given else "exchange" if wrapped else given,
+            awaited=is_async,
+            forgiven=instance.on_failure == "open" and kind.kind is not Kind.WATCH,
+            measured=metering.hooks and not is_async,
+        )
+        self.parts = (function, self.failed, self._stats, self._measured, self._blocked)
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        is_async: bool,
-        instance: Instance,
-        on_failed: Callable[[BaseException | object], PluginFailed],
-    ) -> None:
-        self.function = function
-        self.is_async = is_async
-        self.instance = instance
-        self.on_failed = on_failed
-
-
-def _call(instance: Instance, hook: str, kind: HookKind) -> _Call:
-    impl = instance.impls[hook]
-    function: Callable[..., Any] = impl.function
-    is_async = iscoroutinefunction(function)
-    arguments = _ARGUMENTS.get(hook, ("exchange",))
-    if tuple(impl.argnames) != arguments:
-        function = _adapt(function, [arguments.index(name) for name in impl.argnames])
-
-    def on_failed(what: BaseException | object) -> PluginFailed:
-        """Counts, logs and names the failure. ``what``: the exception, or the answer of a wrong type."""
-        instance.failures += 1
+    def failed(self, what: BaseException | object) -> PluginFailed:
+        """Counts, logs and names a failure. ``what``: the exception, or the answer of a wrong type."""
+        instance, hook = self._instance, self._hook
         if isinstance(what, BaseException):
             reason = f"{type(what).__name__}: {what}" if str(what) else type(what).__name__
+            place = place_in(what.__traceback__, self._plain)
         else:
-            wanted = " or ".join(t.__name__ for t in (*kind.answer, type(None)))
+            wanted = " or ".join(t.__name__ for t in (*self._kind.answer, type(None)))
             reason = f"answered with {type(what).__name__}, not {wanted}"
+            place = place_of(self._plain)
             if asyncio.iscoroutine(what):
+                reason += "; write async def, or await it"
                 what.close()
         trace = what if isinstance(what, BaseException) else None
         log.error(
-            "instance %s failed in %s (on_failure: %s): %s",
+            "instance %s (plugin %s) failed in %s at %s (on_failure: %s): %s",
             instance.name,
+            instance.config.use,
             hook,
+            place,
             instance.on_failure,
             reason,
             exc_info=trace,
         )
+        instance.failures += 1
+        instance.last_failure = f"{hook} at {place}: {reason}"
+        instance.isolation.failed()
         failed = PluginFailed(instance.name, hook, reason)
         failed.__cause__ = trace
         return failed
 
-    if is_async:
-        function = _not_left(function)
-    if is_async and instance.config.budget is not None:
-        function = _budgeted(function, instance.config.budget, instance.spent)
-    if is_async and instance.config.timeout is not None:
-        function = _timed(function, instance.config.timeout)
-    if instance.on_failure == "open" and kind.kind is not Kind.WATCH:
-        function = (_open_async if is_async else _open)(function, kind.answer, on_failed)
-    return _Call(function, is_async, instance, on_failed)
+    def _measured(self, exchange: Exchange, took: float) -> None:
+        """A call that raised took so long."""
+        stats = self._stats
+        stats.calls += 1
+        stats.own += took
+        if self._marks:
+            if exchange.marks is None:
+                exchange.marks = []
+            exchange.marks += (stats, took, 0.0)
+        blocking = self._metering.blocking
+        if blocking is not None and took > blocking:
+            self._blocked(took)
 
+    def _blocked(self, took: float) -> None:
+        if self._metering.blocked is not None:
+            self._metering.blocked(self._stats, took, place_of(self._plain))
 
-def _adapt(function: Callable[..., Any], positions: list[int]) -> Callable[..., Any]:
-    """A hook may take any subset of its arguments, in any order."""
-    if not positions:
-        return lambda *_: function()
-    if positions == [0]:
-        return lambda first, *_: function(first)
-    return lambda *given: function(*[given[at] for at in positions])
+    def _observed(
+        self, function: Callable[..., Any], wrapped: bool, is_async: bool, observer: Callable[[Called], object]
+    ) -> Callable[..., Any]:
+        stats = self._stats
 
+        def tell(exchange: Exchange, since: float, answer: object, error: BaseException | None) -> None:
+            own, waiting = perf_counter() - since, 0.0
+            if is_async and exchange.marks:
+                own, waiting = exchange.marks[-2:]
+            observer(Called(stats.instance, stats.hook, exchange, answer, error, own, waiting))
 
-def _not_left(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """A hook that awaits something of its own that was cancelled has failed; that is not a client that left."""
-
-    async def guarded(*given: Any) -> Any:
-        try:
-            return await function(*given)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+        def observed(exchange: Exchange, *given: Any) -> Any:
+            since = perf_counter()
+            try:
+                answer = function(exchange, *given) if wrapped else function(*given)
+            except BaseException as error:
+                tell(exchange, since, None, error)
                 raise
-            raise RuntimeError("something it awaited was cancelled") from error
+            tell(exchange, since, answer, None)
+            return answer
 
-    return guarded
+        async def observed_async(exchange: Exchange, *given: Any) -> Any:
+            since = perf_counter()
+            try:
+                answer = await function(exchange, *given)
+            except BaseException as error:
+                tell(exchange, since, None, error)
+                raise
+            tell(exchange, since, answer, None)
+            return answer
+
+        return observed_async if is_async else observed
+
+    def _held(self, function: Callable[..., Any], wrapped: bool, is_async: bool) -> Callable[..., Any]:
+        """The door of an isolated instance: one exchange tries it, the others pass by or are refused."""
+        isolation, instance, hook = self._instance.isolation, self._instance, self._hook
+        denies = isolation.effect == "deny" and self._kind.kind is not Kind.WATCH
+        observer = self._metering.observer
+
+        def hold(exchange: Exchange) -> None:
+            if observer is not None:
+                observer(Called(instance.name, hook, exchange, held=True))
+            if denies and not isinstance(exchange.error, PluginIsolated):
+                raise PluginIsolated(instance.name, hook, isolation.why, isolation.retry_after)
+
+        def held(exchange: Exchange, *given: Any) -> Any:
+            if isolation.admits(exchange):
+                return function(exchange, *given) if wrapped else function(*given)
+            return hold(exchange)
+
+        async def held_async(exchange: Exchange, *given: Any) -> Any:
+            if isolation.admits(exchange):
+                return await function(exchange, *given)
+            return hold(exchange)
+
+        return held_async if is_async else held
 
 
-def _timed(function: Callable[..., Awaitable[Any]], seconds: float) -> Callable[..., Awaitable[Any]]:
+def _timed(function: Callable[..., Any], seconds: float) -> Callable[..., Any]:
     async def timed(*given: Any) -> Any:
         async with asyncio.timeout(seconds):
             return await function(*given)
@@ -176,205 +303,4 @@ def _timed(function: Callable[..., Awaitable[Any]], seconds: float) -> Callable[
     return timed
 
 
-def _budgeted(
-    function: Callable[..., Awaitable[Any]], seconds: float, key: StateKey[float]
-) -> Callable[..., Awaitable[Any]]:
-    """``seconds`` for all hooks of one instance in one exchange; ``key``: what they have used up."""
-
-    async def budgeted(exchange: Exchange, *more: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        spent, begun = exchange.get(key, 0.0), loop.time()
-        try:
-            async with asyncio.timeout(seconds - spent):
-                return await function(exchange, *more)
-        finally:
-            exchange[key] = spent + loop.time() - begun
-
-    return budgeted
-
-
-def _open(
-    function: Callable[..., Any], answers: tuple[type, ...], on_failed: Callable[[object], object]
-) -> Callable[..., Any]:
-    def guarded(*given: Any) -> Any:
-        try:
-            answer = function(*given)
-        except Problem:
-            raise
-        except _FAILURES as error:
-            on_failed(error)
-            return None
-        if answer is not None and not (isinstance(answer, answers) and type(answer) is not bool):
-            on_failed(answer)
-            return None
-        return answer
-
-    return guarded
-
-
-def _open_async(
-    function: Callable[..., Awaitable[Any]], answers: tuple[type, ...], on_failed: Callable[[object], object]
-) -> Callable[..., Awaitable[Any]]:
-    async def guarded(*given: Any) -> Any:
-        try:
-            answer = await function(*given)
-        except Problem:
-            raise
-        except _FAILURES as error:
-            on_failed(error)
-            return None
-        if answer is not None and not (isinstance(answer, answers) and type(answer) is not bool):
-            on_failed(answer)
-            return None
-        return answer
-
-    return guarded
-
-
-# -- the three loops, each as a function and as a coroutine function ------------------------------------
-
-
-def _until(hook: str, calls: list[_Call]) -> Phase:
-    """Gate and first: stop at the first answer."""
-    answers = KINDS[hook].answer
-    if not any(call.is_async for call in calls):
-        functions = tuple((call.function, call) for call in calls)
-        if hook not in _ARGUMENTS:
-
-            def until_one(exchange: Exchange) -> Any:  # the same without packing arguments
-                for function, call in functions:
-                    try:
-                        answer = function(exchange)
-                    except Problem:
-                        raise
-                    except _FAILURES as error:
-                        raise call.on_failed(error) from error
-                    if answer is not None:
-                        if isinstance(answer, answers):
-                            return answer
-                        raise call.on_failed(answer)
-                return None
-
-            return until_one
-
-        def until(*given: Any) -> Any:
-            for function, call in functions:
-                try:
-                    answer = function(*given)
-                except Problem:
-                    raise
-                except _FAILURES as error:
-                    raise call.on_failed(error) from error
-                if answer is not None:
-                    if isinstance(answer, answers) and type(answer) is not bool:  # no number of seconds to wait
-                        return answer
-                    raise call.on_failed(answer)
-            return None
-
-        return until
-
-    async def until_async(*given: Any) -> Any:
-        for call in calls:
-            try:
-                answer = call.function(*given)
-                if call.is_async:
-                    answer = await answer
-            except Problem:
-                raise
-            except _FAILURES as error:
-                raise call.on_failed(error) from error
-            if answer is not None:
-                if isinstance(answer, answers) and type(answer) is not bool:
-                    return answer
-                raise call.on_failed(answer)
-        return None
-
-    return until_async
-
-
-def _replace(_: str, calls: list[_Call]) -> Phase:
-    """Map: each may replace ``exchange.response``; the next sees the replaced one.
-
-    A failure does not skip the ones behind it: with ``on_response`` those add what every answer must carry. The last
-    failure is raised at the end.
-    """
-    if not any(call.is_async for call in calls):
-        functions = tuple((call.function, call) for call in calls)
-
-        def replace(exchange: Exchange) -> None:
-            failed: Problem | None = None
-            for function, call in functions:
-                try:
-                    answer = function(exchange)
-                except Problem as problem:
-                    failed = problem
-                except _FAILURES as error:
-                    failed = call.on_failed(error)
-                else:
-                    if answer is not None:
-                        if isinstance(answer, Response):
-                            exchange.response = answer
-                        else:
-                            failed = call.on_failed(answer)
-            if failed is not None:
-                raise failed
-
-        return replace
-
-    async def replace_async(exchange: Exchange) -> None:
-        failed: Problem | None = None
-        for call in calls:
-            try:
-                answer = call.function(exchange)
-                if call.is_async:
-                    answer = await answer
-            except Problem as problem:
-                failed = problem
-            except _FAILURES as error:
-                failed = call.on_failed(error)
-            else:
-                if answer is not None:
-                    if isinstance(answer, Response):
-                        exchange.response = answer
-                    else:
-                        failed = call.on_failed(answer)
-        if failed is not None:
-            raise failed
-
-    return replace_async
-
-
-def _watch(_: str, calls: list[_Call]) -> Phase:
-    """Watch: failures are logged and counted, and change nothing. Answers are ignored, but a coroutine from a ``def``
-    is work that would not be done."""
-    if not any(call.is_async for call in calls):
-        functions = tuple((call.function, call) for call in calls)
-
-        def watch(*given: Any) -> None:
-            for function, call in functions:
-                try:
-                    answer = function(*given)
-                except _FAILURES as error:
-                    call.on_failed(error)
-                else:
-                    if answer is not None and asyncio.iscoroutine(answer):
-                        call.on_failed(answer)
-
-        return watch
-
-    async def watch_async(*given: Any) -> None:
-        for call in calls:
-            try:
-                answer = call.function(*given)
-                if call.is_async:
-                    answer = await answer
-            except _FAILURES as error:
-                call.on_failed(error)
-            else:
-                if answer is not None and asyncio.iscoroutine(answer):
-                    call.on_failed(answer)
-
-    return watch_async
-
-
-_PHASES: Final = {Kind.GATE: _until, Kind.FIRST: _until, Kind.MAP: _replace, Kind.WATCH: _watch}
+EMPTY_PIPELINE: Final = Pipeline(())

@@ -34,6 +34,7 @@ class Plan:
     identity_required: bool = False
     body_limit: int | None = None
     upgrade: bool = True
+    server_timing: bool = False
     handler: Callable[[Exchange], Any] | None = None
     """Answers in place of a service."""
     refuse: Callable[[Exchange], Problem] | None = None
@@ -51,6 +52,7 @@ class Plan:
             or self.body_limit is not None
             or self.handler is not None
             or self.refuse is not None
+            or self.server_timing
         )
 
     def target(self, exchange: Exchange) -> str:

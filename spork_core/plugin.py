@@ -13,6 +13,8 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 OnFailure = Literal["closed", "open"]
+BodyUse = Literal["none", "read", "change"]
+"""What a plugin does with a body: leaves it alone, reads it and puts the same bytes back, or changes it."""
 
 
 @frozen
@@ -40,6 +42,15 @@ class Plugin(Generic[C]):
     on_failure: ClassVar[OnFailure] = "closed"
     """What a crash or time-out of this plugin means when the config does not say: ``closed`` refuses the exchange with
     500, ``open`` goes on without it. Plugins that protect something stay ``closed``."""
+    request_body: ClassVar[BodyUse] = "none"
+    """What the plugin does with the client's content."""
+    response_body: ClassVar[BodyUse] = "none"
+    """What it does with the answer's content."""
+    reads_timings: ClassVar[bool] = False
+    """True when it reads ``exchange.timings``; where nobody does, they are not kept."""
+    overhead: ClassVar[float] = 100e-6
+    """Seconds of its own time, waiting left out, that all its hooks together may take in an ordinary exchange; the
+    contract kit holds it to that."""
 
     def __init__(self, config: C, name: str) -> None:
         """``config``: an instance of ``Config``. ``name``: the instance's name in the config file."""
@@ -53,6 +64,14 @@ class Plugin(Generic[C]):
     def challenge(self) -> str | None:
         """The ``WWW-Authenticate`` challenge (RFC 9110 section 11.6.1) of an instance that authenticates."""
         return None
+
+    def export_state(self) -> object:
+        """What the next instance of this name is given when a reload changes the config. None: state is dropped. An
+        instance whose config did not change lives on as it is."""
+        return None
+
+    def import_state(self, state: Any) -> None:
+        """Takes over what the instance before this one exported; called after ``startup``, never with None."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -128,6 +147,11 @@ class GatewayView(Protocol):
     @property
     def log(self) -> Logger:
         """The kernel's logger; use a child of it (``gateway.log.getChild(self.name)``)."""
+
+    def event(self, kind: str, message: str, **facts: Any) -> None:
+        """Tells of something that an operator would want to know: it is logged, kept for ``spork plugins`` and the
+        admin listener, and given to every ``on_event``. ``kind``: a word; ``message``: a sentence; ``facts``:
+        JSON-able."""
 
     async def send(self, service: str, request: Request) -> Response:
         """One request to ``service`` with its balancing, attempts and time limits, without any chain. Read or discard

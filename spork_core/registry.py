@@ -4,16 +4,23 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 import pluggy
 
+from spork_core.attribution import HookStats
+from spork_core.clock import SYSTEM_CLOCK, Clock
 from spork_core.config.model import InstanceConfig
 from spork_core.errors import ConfigError, ConfigProblem, SporkError
-from spork_core.exchange import StateKey
+from spork_core.events import Events
 from spork_core.headers import FIELD_VALUE
 from spork_core.hookspecs import GATEWAY_HOOKS, KINDS, ExchangeHooks, GatewayHooks
+from spork_core.isolation import Isolation
 from spork_core.plugin import ENTRY_POINTS, OnFailure, Plugin
+
+if TYPE_CHECKING:
+    from spork_core.pipeline import Pipeline
 
 _KNOWN: Final = frozenset((*KINDS, *GATEWAY_HOOKS))
 
@@ -82,20 +89,25 @@ class Instance:
     """One plugin instance of a snapshot, with its policy and what it has been through."""
 
     __slots__ = (
+        "_pipelines",
         "challenge",
         "config",
         "distribution",
         "failures",
         "impls",
+        "isolation",
+        "last_failure",
         "name",
         "on_failure",
         "plugin",
-        "spent",
         "started",
+        "stats",
         "users",
     )
 
-    def __init__(self, config: InstanceConfig, plugin: Plugin[Any], distribution: str) -> None:
+    def __init__(
+        self, config: InstanceConfig, plugin: Plugin[Any], distribution: str, clock: Clock, events: Events
+    ) -> None:
         self.config = config
         self.plugin = plugin
         self.name = config.name
@@ -105,20 +117,58 @@ class Instance:
         """Its implementations by hook, those its config does not need left out."""
         self.challenge: str | None = None
         """What ``Plugin.challenge`` said at load."""
-        self.spent: StateKey[float] = StateKey(f"{config.name} spent")
-        """Seconds that its hooks have used up in an exchange; kept when it has a budget."""
+        self.stats: dict[str, HookStats] = {}
+        """What its exchange hooks have taken, by hook."""
         self.failures = 0
         """How often a hook of it crashed, timed out or answered with a wrong type."""
+        self.last_failure: str | None = None
+        """The last of them: hook, place and reason."""
+        self.isolation = Isolation(
+            config.name,
+            self.on_failure,
+            config.quarantine,
+            config.budget,
+            clock=clock,
+            events=events,
+            exchanges=self._exchanges,
+            changed=self._changed,
+        )
         self.started = False
         self.users = 0
         """Snapshots that hold it; at 0 it is shut down."""
+        self._pipelines: list[ref[Pipeline]] = []
+
+    def joined(self, pipeline: "Pipeline") -> None:
+        """It is in the chain of ``pipeline``, which is compiled anew when it is isolated or released."""
+        self._pipelines = [known for known in self._pipelines if known() is not None]
+        self._pipelines.append(ref(pipeline))
+
+    def _living(self) -> "list[Pipeline]":
+        return [pipeline for known in self._pipelines if (pipeline := known()) is not None]
+
+    def _exchanges(self) -> int:
+        return sum(pipeline.exchanges for pipeline in self._living())
+
+    def refresh(self) -> None:
+        """Its pipelines are compiled anew when it was ever isolated: one may have been built while that changed."""
+        if self.isolation.times:
+            self._changed()
+
+    def _changed(self) -> None:
+        for pipeline in self._living():
+            pipeline.compile()
 
     def __repr__(self) -> str:
         return f"<Instance {self.name} use={self.config.use} {self.on_failure}>"
 
 
-def make_instance(config: InstanceConfig, registry: Registry) -> Instance:
-    """The instance that ``config`` asks for, checked by pluggy against the hookspecs. Raises ConfigError."""
+def make_instance(
+    config: InstanceConfig, registry: Registry, clock: Clock = SYSTEM_CLOCK, events: Events | None = None
+) -> Instance:
+    """The instance that ``config`` asks for, checked by pluggy against the hookspecs. Raises ConfigError.
+
+    ``events``: told when it is isolated; None: only the log is.
+    """
     path = f"$.plugins.{config.name}"
     try:
         cls = registry.plugin_class(config.use)
@@ -133,7 +183,7 @@ def make_instance(config: InstanceConfig, registry: Registry) -> Instance:
     problems = list(_misnamed(plugin, config, path))
     if problems:
         raise ConfigError(problems)
-    instance = Instance(config, plugin, registry.distribution(config.use))
+    instance = Instance(config, plugin, registry.distribution(config.use), clock, events or Events(clock))
     manager = pluggy.PluginManager("spork")
     manager.add_hookspecs(ExchangeHooks)
     manager.add_hookspecs(GatewayHooks)
@@ -156,6 +206,8 @@ def make_instance(config: InstanceConfig, registry: Registry) -> Instance:
             continue
         for impl in getattr(manager.hook, name).get_hookimpls():
             instance.impls[name] = impl
+            if name in KINDS:
+                instance.stats[name] = HookStats(config.name, name)
     return instance
 
 

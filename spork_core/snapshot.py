@@ -140,9 +140,9 @@ class Snapshot:
 
     # -- life ---------------------------------------------------------------------------------------
 
-    async def start(self, view: Callable[[Resources], GatewayView]) -> None:
-        """Starts the instances that do not run yet, in the order of the config. Raises ConfigError when one cannot;
-        those started for it are shut down again."""
+    async def start(self, view: Callable[[Resources], GatewayView], previous: "Snapshot | None" = None) -> None:
+        """Starts the instances that do not run yet, in the order of the config, and hands them the state of those that
+        they replace in ``previous``. Raises ConfigError when one cannot; those started for it are shut down again."""
         begun: list[Instance] = []
         try:
             for name, instance in self.instances.items():
@@ -152,10 +152,15 @@ class Snapshot:
                     async with asyncio.timeout(STARTUP):
                         await call_hook(instance, "startup", view(door))
                     instance.started = True
+            if previous is not None:
+                for instance in begun:
+                    _hand_over(previous.instances.get(instance.name), instance)
         except BaseException as error:
             for instance in reversed(begun):
                 await _stop(instance, view(self.resources))
             if not isinstance(error, (Exception, SystemExit)):
+                raise
+            if isinstance(error, ConfigError):
                 raise
             message = f"instance did not start: {type(error).__name__}: {error}"
             raise ConfigError([ConfigProblem(message, path=f"$.plugins.{begun[-1].name}")]) from error
@@ -163,6 +168,7 @@ class Snapshot:
             door.shared = self.resources
         for instance in self.instances.values():
             instance.users += 1
+            instance.refresh()
         for service in self.services.values():
             service.users += 1
 
@@ -190,6 +196,20 @@ async def call_hook(instance: Instance, hook: str, view: GatewayView) -> Any:
         return None
     answer = impl.function(*(view for _ in impl.argnames))
     return await answer if isawaitable(answer) else answer
+
+
+def _hand_over(old: Instance | None, new: Instance) -> None:
+    """Gives ``new`` the state of the instance of the same plugin that it replaces, if there is one. Raises
+    ConfigError."""
+    if old is None or type(old.plugin) is not type(new.plugin):
+        return
+    try:
+        state = old.plugin.export_state()
+        if state is not None:
+            new.plugin.import_state(state)
+    except (Exception, SystemExit) as error:
+        message = f"the state of the instance before it could not be taken over: {type(error).__name__}: {error}"
+        raise ConfigError([ConfigProblem(message, path=f"$.plugins.{new.name}")]) from error
 
 
 async def _stop(instance: Instance, view: GatewayView) -> None:

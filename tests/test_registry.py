@@ -130,7 +130,7 @@ def test_a_hook_that_is_like_no_other_is_refused_with_all_names() -> None:
     remedy = refusal(plugin_of(zzz=lambda self: None)).remedy
 
     assert remedy.startswith("the hooks are pre_auth, authenticate,")
-    assert remedy.endswith("local_routes")
+    assert remedy.endswith("on_event")
 
 
 def test_all_faults_of_a_plugin_are_told_at_once() -> None:

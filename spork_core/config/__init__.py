@@ -34,6 +34,7 @@ from spork_core.config.model import (
     UpstreamTLS,
 )
 from spork_core.config.plugins import ENVELOPE, PluginConfigs
+from spork_core.config.policy import AttributionConfig, BudgetConfig, ExplainConfig, QuarantineConfig
 from spork_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -95,10 +96,13 @@ __all__ = [
     "ENVELOPE",
     "Address",
     "Admin",
+    "AttributionConfig",
+    "BudgetConfig",
     "Certificate",
     "ClientTimeouts",
     "EndpointConfig",
     "ErrorsConfig",
+    "ExplainConfig",
     "ForwardedConfig",
     "GatewayConfig",
     "InstanceConfig",
@@ -109,6 +113,7 @@ __all__ = [
     "Network",
     "PluginConfigs",
     "PoolConfig",
+    "QuarantineConfig",
     "ResolveConfig",
     "RewriteConfig",
     "RouteConfig",

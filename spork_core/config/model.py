@@ -11,6 +11,7 @@ import attrs
 
 from spork_core.config.address import Address as Address  # noqa: PLC0414  the form of a re-export
 from spork_core.config.fields import ALONE, INTERNAL, SHORTHAND, Secret, at_least, between, more_than, setting
+from spork_core.config.policy import AttributionConfig, BudgetConfig, ExplainConfig, QuarantineConfig
 from spork_core.units import Bytes, Seconds
 
 Network = IPv4Network | IPv6Network
@@ -268,6 +269,9 @@ class RouteConfig:
     body_limit: Bytes | None = setting("The longest request body. null: limits.body.", default=None)
     priority: int = setting("Decides between routes that match equally well; the higher one wins.", default=0)
     upgrade: bool = setting("Let clients upgrade the connection, as WebSocket does.", default=True)
+    server_timing: bool = setting(
+        "Tell the client in Server-Timing what each instance and the service took.", default=False
+    )
 
 
 # -- the whole ----------------------------------------------------------------------------------------
@@ -287,9 +291,10 @@ class InstanceConfig:
     timeout: Seconds | None = setting(
         "For one hook of the instance. null: no limit.", default=None, validator=more_than(0)
     )
-    budget: Seconds | None = setting(
-        "For all its hooks in one exchange. null: no limit.", default=None, validator=more_than(0)
+    budget: BudgetConfig | None = setting(
+        "What all its hooks together may take in one exchange. null: no limit.", default=None
     )
+    quarantine: QuarantineConfig = setting("When it is left out because it keeps failing.", default=QuarantineConfig())
     settings: object = attrs.field(default=None, metadata={INTERNAL: True})
     """An object of the plugin's own config class; None when the plugin has none."""
 
@@ -320,6 +325,11 @@ class GatewayConfig:
     timeouts: ClientTimeouts = setting("How long to wait for a client.", default=ClientTimeouts())
     forwarded: ForwardedConfig = setting("What services learn about the way of a request.", default=ForwardedConfig())
     errors: ErrorsConfig = setting("How problems are rendered.", default=ErrorsConfig())
+    attribution: AttributionConfig = setting("Who took how long.", default=AttributionConfig())
+    explain: ExplainConfig | None = setting(
+        "Answer requests that bring a signed X-Spork-Explain with what became of them. null: no such thing.",
+        default=None,
+    )
     services: dict[str, ServiceConfig] = setting("Named sets of endpoints.", factory=dict)
     plugins: dict[str, InstanceConfig] = setting("Named plugin instances; use defaults to the name.", factory=dict)
     chain: tuple[str, ...] = setting("Plugin instances of every route, in order.", default=())

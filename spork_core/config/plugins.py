@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Final, Protocol
 
-ENVELOPE: Final = ("use", "enabled", "on_failure", "timeout", "budget")
+ENVELOPE: Final = ("use", "enabled", "on_failure", "timeout", "budget", "quarantine")
 """The keys of every plugin instance that are the gateway's, beside those of the plugin."""
 
 

@@ -124,6 +124,9 @@ def test_defaults_are_filled_in_and_secrets_are_not_shown(load: Load) -> None:
 
     assert plain["plugins"]["rate-limit"] == {
         "use": "rate-limit", "enabled": True, "on_failure": None, "timeout": None, "budget": None,
+        "quarantine": {
+            "enabled": None, "ratio": 0.5, "failures": 20, "within": "10s", "pause": "10s", "max_pause": "5m"
+        },
         "limit": "60/minute", "by": "address", "size": None, "burst": 1, "share": 0.5, "key": "***",
         "level": "low", "rules": [], "free": {}, "codes": {}, "from": None, "odd": 1,
     }  # fmt: skip

@@ -57,7 +57,7 @@ from tests.config.conftest import Faults, Plugins
         ("plugins: {rate-limit: {limit: 5/s, rules: [{wait: 1}]}}", '1:51 $.plugins.rate-limit.rules[0].wait: "1" has no unit; write "1s"'),
         ("plugins: {rate-limit: {limit: 5/s, codes: {x: y}}}", '1:44 $.plugins.rate-limit.codes.x: expected a whole number, found "x"'),
         ("plugins: {pair: {low: 2, high: 1}}", "1:11 $.plugins.pair: low is above high"),
-        ("plugins: {request-id: {a: 1}}", "1:24 $.plugins.request-id.a: unknown key; the keys are budget, enabled, on_failure, timeout, use"),
+        ("plugins: {request-id: {a: 1}}", "1:24 $.plugins.request-id.a: unknown key; the keys are budget, enabled, on_failure, quarantine, timeout, use"),
         ("plugins: {request-id: {enabld: false}}", '1:24 $.plugins.request-id.enabld: unknown key; did you mean "enabled"?'),
         ("plugins: {request-id: {on_failure: opne}}", '1:36 $.plugins.request-id.on_failure: expected "closed" or "open", found "opne"; did you mean "open"?'),
         ("plugins: {request-id: {timeout: 5}}", '1:33 $.plugins.request-id.timeout: "5" has no unit; write "5s"'),

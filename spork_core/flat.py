@@ -1,0 +1,179 @@
+"""The source of a phase: its calls unrolled, and nothing in it that this chain does not need.
+
+A loop over closures has to be general: it packs arguments, asks each turn whether this call is a coroutine function,
+whether it may fail, whether anybody reads the time. All of that is known at load. So the phase is written as text, once
+for each shape, and compiled: three calls cost 0.19 µs less than in a loop (CPython 3.11), which pays for most of what
+measuring them costs.
+
+Rules of this file
+1. It decides nothing: a ``Shape`` says what the text must do.
+2. Names in the text: ``f0`` is the call of index 0, ``x0`` says that it failed and gives the PluginFailed, ``s0`` keeps
+   its times, ``m0`` does so on the way out of a raising call, ``b0`` is told when it took too long.
+"""
+
+import asyncio
+import linecache
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from time import perf_counter
+from typing import Any, Final
+
+from attrs import frozen
+
+from spork_core.errors import Problem
+from spork_core.exchange import Response
+from spork_core.hookspecs import Kind
+
+
+@frozen
+class Shape:
+    """How one call is written. ``arguments``: what stands between its parentheses. ``awaited``: it gives an awaitable.
+    ``forgiven``: its failures are passed over. ``measured``: its time is taken here."""
+
+    arguments: str
+    awaited: bool
+    forgiven: bool
+    measured: bool
+
+
+@frozen
+class PhaseShape:
+    """How a phase is written. ``takes``: its parameters. ``marks``: times are kept in the exchange, too. ``blocking``:
+    a call that took longer is told of. ``after``: calls without a policy at the end, of the kernel's own. ``strict``:
+    a bool is no number."""
+
+    kind: Kind
+    takes: str
+    calls: tuple[Shape, ...]
+    marks: bool
+    blocking: float | None
+    after: int = 0
+    strict: bool = False
+
+
+class _Text:
+    """Lines with their indentation."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, depth: int, *lines: str) -> None:
+        self.lines += ["    " * depth + line for line in lines]
+
+
+def _source(shape: PhaseShape) -> str:
+    text = _Text()
+    measured = any(call.measured for call in shape.calls)
+    is_async = any(call.awaited for call in shape.calls)
+    names = [f"{letter}{at}" for at in range(len(shape.calls)) for letter in "fxsmb"]
+    names += [f"after{at}" for at in range(shape.after)]
+    text.add(0, f"def make({', '.join(('answers', *names))}):")
+    text.add(1, f"{'async ' if is_async else ''}def phase({shape.takes}):")
+    if measured and shape.marks:
+        text.add(2, "marks = exchange.marks", "if marks is None:", "    marks = exchange.marks = []")
+    if shape.kind is Kind.MAP:
+        text.add(2, "failed = None")
+    since = False
+    for at, call in enumerate(shape.calls):
+        if call.measured and not since:
+            text.add(2, "since = now()")
+        _WRITERS[shape.kind](text, at, call, shape)
+        since = call.measured
+    for at in range(shape.after):
+        text.add(2, f"after{at}({shape.takes})")
+    if shape.kind is Kind.MAP:
+        text.add(2, "if failed is not None:", "    raise failed")
+    if shape.kind in (Kind.GATE, Kind.FIRST):
+        text.add(2, "return None")
+    text.add(1, "return phase")
+    return "\n".join(text.lines) + "\n"
+
+
+def _called(at: int, call: Shape) -> str:
+    return f"answer = {'await ' if call.awaited else ''}f{at}({call.arguments})"
+
+
+def _cancelled(text: _Text, call: Shape) -> None:
+    """Of a coroutine a cancellation is the client's leaving; a ``def`` cannot be cancelled, and has failed."""
+    if call.awaited:
+        text.add(2, "except Cancelled:", "    raise")
+
+
+def _measure(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
+    if not call.measured:
+        return
+    text.add(2, "now_ = now()", "took = now_ - since", "since = now_", f"s{at}.own += took", f"s{at}.calls += 1")
+    if shape.marks:
+        text.add(2, f"marks += (s{at}, took, 0.0)")
+    if shape.blocking is not None:
+        text.add(2, f"if took > {shape.blocking!r}:", f"    b{at}(took)")
+
+
+def _until(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
+    """Gate and first: stop at the first answer."""
+    text.add(2, "try:", f"    {_called(at, call)}", "except Problem:")
+    out = [f"    m{at}(exchange, now() - since)"] if call.measured else []
+    text.add(2, *out, "    raise")
+    _cancelled(text, call)
+    text.add(2, "except BaseException as error:")
+    if call.forgiven:
+        text.add(2, f"    x{at}(error)", "    answer = None")
+    else:
+        text.add(2, *out, f"    raise x{at}(error) from error")
+    _measure(text, at, call, shape)
+    strict = " and type(answer) is not bool" if shape.strict else ""
+    text.add(2, "if answer is not None:", f"    if isinstance(answer, answers){strict}:", "        return answer")
+    text.add(2, f"    {'' if call.forgiven else 'raise '}x{at}(answer)")
+
+
+def _replace(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
+    """Map: each may replace ``exchange.response``; the next sees the replaced one. A failure does not skip the ones
+    behind it: with ``on_response`` those add what every answer must carry. The last failure is raised at the end."""
+    kept = "" if call.forgiven else "failed = "
+    text.add(2, "try:", f"    {_called(at, call)}", "except Problem as problem:", "    failed = problem")
+    _cancelled(text, call)
+    text.add(2, "except BaseException as error:", f"    {kept}x{at}(error)", "else:")
+    text.add(2, "    if answer is not None:", "        if isinstance(answer, Response):")
+    text.add(2, "            exchange.response = answer", "        else:", f"            {kept}x{at}(answer)")
+    _measure(text, at, call, shape)
+
+
+def _watch(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
+    """Watch: failures are logged and counted, and change nothing. Answers are ignored, but a coroutine from a ``def``
+    is work that would not be done."""
+    text.add(2, "try:", f"    {_called(at, call)}")
+    _cancelled(text, call)
+    text.add(2, "except BaseException as error:", f"    x{at}(error)", "else:")
+    text.add(2, "    if answer is not None and iscoroutine(answer):", f"        x{at}(answer)")
+    _measure(text, at, call, shape)
+
+
+_WRITERS: Final = {Kind.GATE: _until, Kind.FIRST: _until, Kind.MAP: _replace, Kind.WATCH: _watch}
+
+_NAMES: Final = {
+    "Problem": Problem,
+    "Response": Response,
+    "Cancelled": (asyncio.CancelledError, GeneratorExit),
+    "iscoroutine": asyncio.iscoroutine,
+    "now": perf_counter,
+}
+
+FILE: Final = "<spork pipeline"
+"""How the file names of phases begin, in tracebacks."""
+
+
+@lru_cache(maxsize=1024)
+def _maker(shape: PhaseShape) -> Callable[..., Any]:
+    """What makes phases of one shape; their source can be seen in tracebacks."""
+    source = _source(shape)
+    file = f"{FILE} {shape.kind.value} {abs(hash(shape)):x}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    space = dict(_NAMES)
+    exec(compile(source, file, "exec"), space)  # noqa: S102  the text is written above, from no input
+    maker: Callable[..., Any] = space["make"]  # type: ignore[assignment]  # what the text defines
+    return maker
+
+
+def phase(shape: PhaseShape, answers: tuple[type, ...], parts: Sequence[Any], after: Sequence[Any]) -> Any:
+    """The phase. ``parts``: of each call its f, x, s, m and b. ``after``: the kernel's own calls at the end."""
+    return _maker(shape)(answers, *parts, *after)

@@ -1,0 +1,196 @@
+"""Isolation: an instance that keeps failing, or costs too much, is left out for a while and then tried again.
+
+Rules of this file
+1. As long as an instance is well, nothing of this is on the path of an exchange: failures are counted where they are
+   logged, and what it costs is looked at only where a budget is set. When an instance is isolated or released, the
+   pipelines it is in are compiled anew.
+2. An isolated instance is skipped, or exchanges that would have called it are refused: as ``on_failure``, or the
+   budget's ``then``, says.
+3. When its pause is over, one exchange tries it. That one alone decides: it goes well, and the instance is released; it
+   does not, and the next pause is twice as long.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+from spork_core.clock import Clock
+from spork_core.config.policy import BudgetConfig, QuarantineConfig
+from spork_core.events import Events
+from spork_core.exchange import Exchange
+from spork_core.units import format_duration
+
+Effect = Literal["skip", "deny"]
+_WARN_EVERY: Final = 60.0
+"""Seconds between two warnings about the same budget."""
+
+
+class Window:
+    """Counts what happens within ``seconds``; begins anew when they are over."""
+
+    __slots__ = ("count", "of", "seconds", "since")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.count = 0
+        self.since = float("-inf")
+        self.of = 0
+        """Exchanges there had been when it began."""
+
+    def add(self, now: float, exchanges: int = 0) -> int:
+        """One more; how many there are in the window."""
+        if now - self.since > self.seconds:
+            self.since, self.count, self.of = now, 0, exchanges
+        self.count += 1
+        return self.count
+
+
+class Isolation:
+    """The state of one instance.
+
+    ``exchanges``: how many its pipelines have begun. ``changed``: called when hooks must be compiled in or out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        on_failure: str,
+        quarantine: QuarantineConfig,
+        budget: BudgetConfig | None,
+        *,
+        clock: Clock,
+        events: Events,
+        exchanges: Callable[[], int],
+        changed: Callable[[], object],
+    ) -> None:
+        self.effect: Effect | None = None
+        """What becomes of its hooks; None while it is well."""
+        self.why = ""
+        """Why it is isolated, a sentence; "" while it is well."""
+        self.times = 0
+        """How often it was isolated."""
+        self._name = name
+        self._on_failure: Effect = "skip" if on_failure == "open" else "deny"
+        self._quarantine = quarantine
+        self._on = on_failure == "open" if quarantine.enabled is None else quarantine.enabled
+        self._budget = budget
+        self._clock = clock
+        self._events = events
+        self._exchanges = exchanges
+        self._changed = changed
+        self._failures = Window(quarantine.within)
+        self._overruns = Window(budget.within if budget is not None else 0)
+        self._warned = float("-inf")
+        self._over = 0
+        """Overruns since the last warning."""
+        self._pause = 0.0
+        self._until = 0.0
+        self._probe: Exchange | None = None
+        self._probe_failed = False
+        self._for_budget = False
+
+    @property
+    def state(self) -> str:
+        """``well``, ``quarantined``, ``skipped`` or ``denied`` (for its budget), ``probing``."""
+        if self.effect is None:
+            return "well"
+        if self._probe is not None:
+            return "probing"
+        return self._word()
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds until it is tried again, at least 1."""
+        return max(1, int(self._until - self._now()) + 1)
+
+    def _word(self) -> str:
+        if not self._for_budget:
+            return "quarantined"
+        return "skipped" if self.effect == "skip" else "denied"
+
+    def _now(self) -> float:
+        return self._clock.monotonic_ns() / 1e9
+
+    # -- what happens to it -------------------------------------------------------------------------
+
+    def failed(self) -> None:
+        """A hook of it failed."""
+        if self.effect is not None:
+            self._probe_failed = True
+            return
+        if not self._on:
+            return
+        config, exchanges = self._quarantine, self._exchanges()
+        count = self._failures.add(self._now(), exchanges - 1)
+        of = max(count, exchanges - self._failures.of)
+        if count >= config.failures and count >= config.ratio * of:
+            within = format_duration(config.within)
+            self._isolate(self._on_failure, f"it failed in {count} of {of} exchanges within {within}", config.pause)
+
+    def overrun(self, seconds: float) -> None:
+        """Its hooks have taken ``seconds`` in one exchange, which is past its budget."""
+        budget = self._budget
+        assert budget is not None
+        if self.effect is not None:
+            self._probe_failed = True
+            return
+        now = self._now()
+        self._over += 1
+        took = f"took {seconds * 1000:.3g} ms in an exchange, its budget is {format_duration(budget.time)}"
+        if now - self._warned >= _WARN_EVERY:
+            self._warned, times, self._over = now, self._over, 0
+            self._events.add(
+                "over_budget",
+                f"instance {self._name} {took} ({times} times since the last word of it)",
+                instance=self._name,
+                seconds=seconds,
+                budget=budget.time,
+                times=times,
+            )
+        count = self._overruns.add(now)
+        if budget.then != "warn" and count >= budget.repeated:
+            self._isolate(
+                budget.then,
+                f"it {took}, and {count} times within {format_duration(budget.within)}",
+                budget.pause,
+                budget=True,
+            )
+
+    def admits(self, exchange: Exchange) -> bool:
+        """True when ``exchange`` may call it although it is isolated: the one that tries it."""
+        if exchange is self._probe:
+            return True
+        now = self._now()
+        if now < self._until:
+            return False
+        # Also when the exchange before that tried it has not ended in a whole pause: it may hang in there.
+        self._probe, self._probe_failed, self._until = exchange, False, now + self._pause
+        return True
+
+    def ended(self, exchange: Exchange) -> None:
+        """An exchange is over; when it is the one that tried the instance, that is decided."""
+        if exchange is not self._probe:
+            return
+        self._probe = None
+        if self._probe_failed:
+            self._pause = min(self._pause * 2, max(self._quarantine.max_pause, self._pause))
+            self._until = self._now() + self._pause
+            return
+        self.effect, self.why = None, ""
+        self._pause = 0.0
+        self._events.add("restored", f"instance {self._name} works again", instance=self._name)
+        self._changed()
+
+    def _isolate(self, effect: Effect, why: str, pause: float, *, budget: bool = False) -> None:
+        self.effect, self.why, self.times = effect, why, self.times + 1
+        self._for_budget = budget
+        self._pause, self._until = pause, self._now() + pause
+        self._failures.since = self._overruns.since = float("-inf")
+        means = "its hooks are skipped" if effect == "skip" else "exchanges that need it are refused"
+        self._events.add(
+            "quarantined" if not budget else self._word(),
+            f"instance {self._name}: {why}; for {format_duration(pause)} {means}, then one exchange tries it",
+            instance=self._name,
+            effect=effect,
+            pause=pause,
+        )
+        self._changed()
