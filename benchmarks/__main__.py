@@ -20,13 +20,13 @@ BENCHMARKS: Final = {
     "dispatch": ("benchmarks.dispatch", "hooks: the compiled pipeline beside plain pluggy calls"),
     "exchange": ("benchmarks.exchange", "one exchange on fake transports, bare and with four plugins"),
     "router": ("benchmarks.routing", "lookups among 10 and among 10,000 routes"),
-    "proxy": ("benchmarks.proxy", "the running gateway beside its peers: bare, crowd, big bodies, plugins"),
+    "proxy": ("benchmarks.proxy", "the running gateway beside its peers: bare, crowd, big bodies, plugins, times"),
     "workers": ("benchmarks.workers", "two workers beside one"),
     "memory": ("benchmarks.memory", "resident memory: idle, with idle clients, after many requests"),
     "startup": ("benchmarks.startup", "the import of spork_core.api, spork check on 1,000 routes"),
 }
 """Module and summary by name, in the order they run."""
-SCENARIOS: Final = ("bare", "crowd", "big", "plugins")
+SCENARIOS: Final = ("bare", "crowd", "big", "plugins", "times")
 ABOUT: Final = """\
 Measures Spork, alone and beside its peers, and says which targets are met.
 

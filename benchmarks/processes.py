@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from benchmarks import peers
 from benchmarks.options import CONFIGS, SPORK, Missing, root, say
@@ -25,15 +25,20 @@ BIG: Final = 1 << 20
 
 @frozen
 class Subject:
-    """Something to measure. ``config``: a Spork config; None: a peer, whose name says which."""
+    """Something to measure. ``config``: a Spork config; None: a peer, whose name says which. ``environ``: variables
+    that the config refers to."""
 
     name: str
     work: str
     config: Path | None = None
+    environ: Mapping[str, str] = field(factory=dict)
 
 
 SPORK_BARE: Final = Subject("spork", peers.BARE, CONFIGS / "bare.yaml")
 SPORK_PLUGINS: Final = Subject("spork", "request-id, access-log, security-headers, headers", CONFIGS / "plugins.yaml")
+SPORK_UNMEASURED: Final = Subject(
+    "spork, times off", "the same, no hook measured", SPORK_PLUGINS.config, {"SPORK_BENCH_TIMES": "false"}
+)
 
 
 def peer(name: str) -> Subject:
@@ -192,6 +197,7 @@ class Workshop:
         if subject.config is None:
             command = peers.command(peers.PEERS[subject.name], self.values(port))
         else:
+            environ |= subject.environ
             environ["SPORK_BENCH_BACKEND"] = f"http://127.0.0.1:{self.backend}"
             command = [*SPORK, "run", str(subject.config), "--listen", f"127.0.0.1:{port}", "--log-level", "warning"]
         with self.started(command, port, cores()[0], environ) as running:

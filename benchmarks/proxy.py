@@ -13,6 +13,7 @@ from benchmarks.processes import (
     BIG,
     SPORK_BARE,
     SPORK_PLUGINS,
+    SPORK_UNMEASURED,
     Subject,
     Workshop,
     cores,
@@ -42,6 +43,8 @@ class Scenario:
     """The name in the targets."""
     crowd: bool = False
     """True: time-outs and p99 are promised too."""
+    beside: Subject | None = None
+    """Another Spork to measure in the same run; None: only peers."""
     shows: tuple[str, ...] = ()
     """Fields by which Spork's answer shows that its plugins did their work."""
 
@@ -90,6 +93,18 @@ SCENARIOS: Final = (
         judge="traefik",
         at_least=1.5,
         short="four plugins",
+        shows=("x-request-id", "x-content-type-options", "x-served-by"),
+    ),
+    Scenario(
+        "times",
+        "Who took how long: what it costs to know",
+        "Four plugins, with the time of each hook measured, as always, and with `attribution: {hooks: false}`.",
+        SPORK_PLUGINS,
+        (),
+        judge=SPORK_UNMEASURED.name,
+        at_least=0.97,
+        short="times on",
+        beside=SPORK_UNMEASURED,
         shows=("x-request-id", "x-content-type-options", "x-served-by"),
     ),
 )
@@ -147,7 +162,7 @@ def _section(scenario: Scenario, options: Options, notes: list[str]) -> Section:
 
 def _scenario(scenario: Scenario, shop: Workshop, options: Options) -> Section:
     section = _section(scenario, options, [])
-    subjects = [scenario.subject]
+    subjects = [scenario.subject, *([] if scenario.beside is None else [scenario.beside])]
     for name in scenario.against:
         if name.removesuffix("-full") not in options.peers:
             continue

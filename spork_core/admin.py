@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from spork_core import __version__
 from spork_core.build import local_routes
 from spork_core.engine import Engine
@@ -148,7 +150,15 @@ class AdminSite:
                 "use": instance.config.use,
                 "distribution": instance.distribution,
                 "on_failure": instance.on_failure,
+                "state": instance.isolation.state,
+                "why": instance.isolation.why or None,
+                "isolated": instance.isolation.times,
                 "failures": instance.failures,
+                "last_failure": instance.last_failure,
+                "hooks": {
+                    hook: {"calls": stats.calls, "own_seconds": stats.own, "waiting_seconds": stats.waiting}
+                    for hook, stats in instance.stats.items()
+                },
                 "describe": says,
             }
         services = {
@@ -171,6 +181,8 @@ class AdminSite:
                 "connections_refused": 0 if front is None else front.refused,
                 "exchanges": snapshot.running,
                 "routes": len(snapshot.plans),
+                "events": [attrs.asdict(event) for event in gateway.events],
+                "events_count": gateway.events.count,
                 "instances": instances,
                 "services": services,
             },

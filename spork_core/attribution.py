@@ -51,6 +51,8 @@ class Called:
 
 
 Observer = Callable[[Called], object]
+Calling = Callable[[str, str, Exchange], object]
+"""Told of a call before it: instance, hook and exchange."""
 Blocked = Callable[[HookStats, float, str], object]
 """Told when a hook kept the event loop for too long: whose, for how many seconds, and ``file:line``."""
 
@@ -60,13 +62,14 @@ class Metering:
     """How the hooks of a pipeline are measured.
 
     ``hooks``: at all. ``blocking``: seconds after which ``blocked`` is told; None: never. ``observer``: told of every
-    call; None: nobody looks.
+    call; None: nobody looks. ``calling``: told before each call that ``observer`` is told of; None: nobody.
     """
 
     hooks: bool = True
     blocking: float | None = None
     blocked: Blocked | None = None
     observer: Observer | None = None
+    calling: Calling | None = None
 
 
 UNMETERED = Metering(hooks=False)
@@ -104,10 +107,11 @@ def home_of(thing: Callable[..., Any]) -> Path | None:
     """Where the code of the package lies that a function or class is of: a folder, or the file of a single module. None
     without source."""
     inner = inspect.unwrap(thing)
-    top = modules.get(getattr(inner, "__module__", "").partition(".")[0])
-    file = getattr(top, "__file__", None)
-    if file is None:  # a namespace package, or a module that no import made
-        code = getattr(inner, "__code__", None)
-        return None if code is None else Path(code.co_filename)
-    path = Path(file)
-    return path.parent if path.name == "__init__.py" else path
+    parts = getattr(inner, "__module__", "").split(".")
+    for depth in range(1, len(parts) + 1):  # the outermost that is no namespace package
+        file = getattr(modules.get(".".join(parts[:depth])), "__file__", None)
+        if file is not None:
+            path = Path(file)
+            return path.parent if path.name == "__init__.py" else path
+    code = getattr(inner, "__code__", None)
+    return None if code is None else Path(code.co_filename)

@@ -135,9 +135,7 @@ class Engine:
         exchange.response = response
         phase = pipeline.on_response
         if phase is None or response.status == 101:
-            if plan.server_timing:
-                _tell_times(exchange, response)
-            return response
+            return response if plan.finish is None else plan.finish(exchange, response)
         try:
             done = phase(exchange)
             if type(done) is CoroutineType:
@@ -156,9 +154,7 @@ class Engine:
         final = exchange.response
         if final.source is None:
             final.source = "plugin"
-        if plan.server_timing:
-            _tell_times(exchange, final)
-        return final
+        return final if plan.finish is None else plan.finish(exchange, final)
 
     def _unexpected(self, exchange: Exchange, error: BaseException) -> Problem:
         if isinstance(error, HeaderInjection):
@@ -233,24 +229,6 @@ class Engine:
                 await done
             response = exchange.response
         return response
-
-
-def _tell_times(exchange: Exchange, response: Response) -> None:
-    """Server-Timing (W3C): of each instance, in the order it was first called, its own time and its waiting, then the
-    attempts, then all of it up to now, in milliseconds."""
-    spent: dict[str, list[float]] = {}
-    for timing in exchange.timings:
-        times = spent.setdefault(timing.instance, [0.0, 0.0])
-        times[0] += timing.own
-        times[1] += timing.waiting
-    parts = []
-    for name, (own, waiting) in spent.items():
-        waited = f';desc="waiting {waiting * 1000:.2f}"' if waiting >= 0.000005 else ""
-        parts.append(f"{name};dur={(own + waiting) * 1000:.2f}{waited}")
-    if exchange.attempts:
-        parts.append(f"upstream;dur={sum(attempt.took_ns for attempt in exchange.attempts) / 1e6:.2f}")
-    parts.append(f"total;dur={exchange.elapsed_ns / 1e6:.2f}")
-    response.headers.add("Server-Timing", ", ".join(parts))
 
 
 def _limit_body(exchange: Exchange, limit: int) -> None:

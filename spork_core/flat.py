@@ -2,8 +2,8 @@
 
 A loop over closures has to be general: it packs arguments, asks each turn whether this call is a coroutine function,
 whether it may fail, whether anybody reads the time. All of that is known at load. So the phase is written as text, once
-for each shape, and compiled: three calls cost 0.19 µs less than in a loop (CPython 3.11), which pays for most of what
-measuring them costs.
+for each shape, and compiled: 16 calls in 11 phases cost 1.0 µs instead of 1.3 µs in loops (CPython 3.11). Taking the
+time of a call adds 0.11 µs, keeping it in the exchange another 0.06 µs.
 
 Rules of this file
 1. It decides nothing: a ``Shape`` says what the text must do.

@@ -2,7 +2,8 @@
 
 Rules of this file
 1. pluggy has checked and found the implementations; nothing here is called through pluggy. One exchange of 10 plugins
-   with 16 implementations costs 12 µs through ``pm.hook`` calls (CPython 3.11) and MEASURED so, times taken.
+   with 16 implementations costs 13 µs through ``pm.hook`` calls (CPython 3.11), 2.8 µs so, and 1.0 µs when the time
+   of each call is not taken.
 2. A phase is None when nobody implements its hook: the exchange does not even look. A phase of ``def`` hooks is a plain
    function; one that has an ``async def`` is a coroutine function, and then the exchange runs under a Task.
 3. A Problem raised by a plugin is its answer. Anything else it raises is its failure, and the instance's policy
@@ -18,8 +19,10 @@ from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import Any, Final
 
+from attrs import evolve
+
 from spork_core import flat
-from spork_core.attribution import UNMETERED, Called, Metering, place_in, place_of
+from spork_core.attribution import UNMETERED, Called, Calling, Metering, Observer, place_in, place_of
 from spork_core.driving import driven
 from spork_core.errors import PluginFailed, PluginIsolated
 from spork_core.exchange import Exchange
@@ -134,8 +137,18 @@ class Pipeline:
         """The same chain with no other hooks than ``hooks``."""
         return Pipeline(self.chain, hooks, self._metering, marks=self._marks)
 
-    def observed(self, metering: Metering) -> "Pipeline":
-        """The same chain, measured another way, with times kept in the exchange."""
+    def observed(self, observer: Observer, calling: Calling | None = None) -> "Pipeline":
+        """The same chain with times kept in the exchange, ``observer`` told of every call and ``calling`` before it.
+        Who was told before still is."""
+        mine = self._metering
+        told = mine.observer
+
+        def both(called: Called) -> None:
+            assert told is not None
+            told(called)
+            observer(called)
+
+        metering = evolve(mine, hooks=True, observer=observer if told is None else both, calling=calling)
         return Pipeline(self.chain, self._hooks, metering, marks=True)
 
     def __repr__(self) -> str:
@@ -240,7 +253,7 @@ class _Call:
     def _observed(
         self, function: Callable[..., Any], wrapped: bool, is_async: bool, observer: Callable[[Called], object]
     ) -> Callable[..., Any]:
-        stats = self._stats
+        stats, calling = self._stats, self._metering.calling
 
         def tell(exchange: Exchange, since: float, answer: object, error: BaseException | None) -> None:
             own, waiting = perf_counter() - since, 0.0
@@ -249,6 +262,8 @@ class _Call:
             observer(Called(stats.instance, stats.hook, exchange, answer, error, own, waiting))
 
         def observed(exchange: Exchange, *given: Any) -> Any:
+            if calling is not None:
+                calling(stats.instance, stats.hook, exchange)
             since = perf_counter()
             try:
                 answer = function(exchange, *given) if wrapped else function(*given)
@@ -259,6 +274,8 @@ class _Call:
             return answer
 
         async def observed_async(exchange: Exchange, *given: Any) -> Any:
+            if calling is not None:
+                calling(stats.instance, stats.hook, exchange)
             since = perf_counter()
             try:
                 answer = await function(exchange, *given)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from spork_core.errors import Problem
-from spork_core.exchange import Exchange, RouteInfo
+from spork_core.exchange import Exchange, Response, RouteInfo
 from spork_core.pipeline import EMPTY_PIPELINE, Pipeline
 from spork_core.routing import Match, Rewrite
+from spork_core.timings import tell_times
 
 if TYPE_CHECKING:
     from spork_core.config.model import RouteConfig
@@ -39,6 +40,8 @@ class Plan:
     """Answers in place of a service."""
     refuse: Callable[[Exchange], Problem] | None = None
 
+    finish: Callable[[Exchange, Response], Response] | None = field(init=False, default=None)
+    """Has the last word on an answer before it is written, after ``on_response``; None: nobody has."""
     plain: bool = field(init=False)
     """True when nothing but attempts stands between the request and its answer."""
     config: "RouteConfig | None" = None
@@ -46,13 +49,15 @@ class Plan:
 
     def __attrs_post_init__(self) -> None:
         hooks = self.pipeline
+        if self.server_timing:
+            self.finish = tell_times
         self.plain = self.service is not None and not (
             hooks.chain
             or self.identity_required
             or self.body_limit is not None
             or self.handler is not None
             or self.refuse is not None
-            or self.server_timing
+            or self.finish is not None
         )
 
     def target(self, exchange: Exchange) -> str:

@@ -46,8 +46,9 @@ class Plugin(Generic[C]):
     """What the plugin does with the client's content."""
     response_body: ClassVar[BodyUse] = "none"
     """What it does with the answer's content."""
-    reads_timings: ClassVar[bool] = False
-    """True when it reads ``exchange.timings``; where nobody does, they are not kept."""
+    reads_timings: bool = False
+    """True when it reads ``exchange.timings``; where nobody does, they are not kept. An instance may set its own, in
+    ``__init__``."""
     overhead: ClassVar[float] = 100e-6
     """Seconds of its own time, waiting left out, that all its hooks together may take in an ordinary exchange; the
     contract kit holds it to that."""

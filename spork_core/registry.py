@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from inspect import isclass
+from inspect import isclass, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
@@ -250,6 +250,12 @@ def _misnamed(plugin: Plugin[Any], config: InstanceConfig, path: str) -> Iterabl
                 f"{where} is a hook wrapper, which would see coroutines in place of answers",
                 path=path,
                 remedy="wrap exchange.request.body or use the hooks before and after",
+            )
+        elif name == "on_event" and iscoroutinefunction(getattr(cls, attribute)):
+            yield ConfigProblem(
+                f"{where} is an async def, which nobody would await",
+                path=path,
+                remedy="write def, and start a task for what takes time",
             )
         elif options.get("tryfirst") or options.get("trylast"):
             yield ConfigProblem(

@@ -336,3 +336,9 @@ def test_a_chain_out_of_order_names_both_and_the_remedy(bad: list[Any], says: st
 
 def test_all_that_is_wrong_with_a_chain_is_told() -> None:
     assert len(order_problems(chain(LIMIT, LATE, JWT, EARLY, KEY), "$.chain")) == 4
+
+
+def test_an_async_on_event_is_refused() -> None:
+    async def later(self: Any) -> None: ...
+
+    assert "is an async def, which nobody would await" in refusal(plugin_of(on_event=later)).message

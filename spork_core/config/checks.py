@@ -87,6 +87,18 @@ class Checker:
         if config.errors.type_base is not None:
             self.check(("errors", "type_base"), _check_base, config.errors.type_base)
         self.chain(("chain",), config.chain, {})
+        if not config.attribution.hooks:
+            self.unmeasured()
+
+    def unmeasured(self) -> None:
+        """What is made of times needs them."""
+        remedy = "take it out, or write attribution: {hooks: true}"
+        for name, instance in self.config.plugins.items():
+            if instance.budget is not None:
+                self.add(("plugins", name, "budget"), "a budget needs the times of hooks", remedy)
+        for name, route in self.config.routes.items():
+            if route.server_timing:
+                self.add(("routes", name, "server_timing"), "Server-Timing needs the times of hooks", remedy)
 
     def listeners(self) -> None:
         seen: dict[Address, str] = {}

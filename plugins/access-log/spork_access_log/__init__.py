@@ -21,6 +21,7 @@ class AccessLog(Plugin[AccessLogConfig]):
 
     def __init__(self, config: AccessLogConfig, name: str) -> None:
         super().__init__(config, name)
+        self.reads_timings = config.timings
         self._writer = Writer(config.output, config.buffer)
         self._put = self._writer.put
         self._lines = _lines(config)
@@ -91,4 +92,5 @@ def _lines(config: AccessLogConfig) -> Lines:
         response_headers=config.response_headers,
         hidden=HEADERS | own,
         query=queries[config.query],
+        timings=config.timings,
     )

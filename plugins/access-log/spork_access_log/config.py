@@ -53,7 +53,7 @@ def _fields(_: object, _field: "Attribute[Any]", names: Iterable[str]) -> None:
 
 def _rename(config: "AccessLogConfig", field: "Attribute[Any]", names: Mapping[str, str]) -> None:
     _fields(config, field, names)
-    keys: dict[str, str] = {}
+    keys: dict[str, str] = {"timings": "timings"} if config.timings else {}
     for name in config.fields or FIELDS:
         key = names.get(name, name)
         if not re.fullmatch(r"[A-Za-z_@][A-Za-z0-9_.@-]*", key):
@@ -120,6 +120,10 @@ class AccessLogConfig:
         "Request headers to log besides, as they went to the service.", default=(), validator=_header_names
     )
     response_headers: tuple[str, ...] = setting("Response headers to log besides.", default=(), validator=_header_names)
+    timings: bool = setting(
+        "Say besides what each plugin instance took: own_ms while its code ran, waiting_ms while it waited.",
+        default=False,
+    )
     query: Literal["names", "all", "none"] = setting(
         "Of query strings, the Referer's too: the names only, all but the values of secrets, or nothing.",
         default="names",

@@ -102,6 +102,7 @@ class Lines:
 
     ``fields``: names of FIELDS, in order. ``names``: field → its key. ``request_headers``, ``response_headers``: what
     to log besides; those in ``hidden`` (lower case) show only that they were there. ``query``: what to make of a query.
+    ``timings``: say what each instance took.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Lines:
         response_headers: Sequence[str],
         hidden: frozenset[str],
         query: Callable[[str], str | None],
+        timings: bool = False,
     ) -> None:
         self._quote: Quote = json_text if json else logfmt_text
         self._null = "null" if json else "-"
@@ -129,6 +131,9 @@ class Lines:
         self._response_headers = tuple((name, name.lower() in hidden) for name in response_headers)
         column = '"{}":{}' if json else "{}={}"
         columns = [column.format(names.get(name, name), _FORMATS.get(name, "%s")) for name in fields]
+        self._timings = (_json_timings if json else _text_timings) if timings else None
+        if timings:
+            columns.append(column.format("timings", "%s"))
         template = (_json_template if json else _text_template)(columns, request_headers, response_headers)
         self._template = f"%.0s{template}" if self._pick else template
 
@@ -190,6 +195,8 @@ class Lines:
         )
         if self._pick is not None:
             values = self._pick(values)
+        if self._timings is not None:
+            values += (self._timings(exchange),)
         if self._request_headers:
             values += self._headers(self._request_headers, request.headers, quote)
         if self._response_headers:
@@ -220,6 +227,27 @@ class Lines:
             found = headers.getall(name, None)
             values.append(self._null if found is None else quote(HIDDEN if hidden else ", ".join(found)))
         return tuple(values)
+
+
+def _spent(exchange: Exchange) -> dict[str, tuple[float, float]]:
+    """Own time and waiting of each instance, in milliseconds."""
+    spent: dict[str, tuple[float, float]] = {}
+    for timing in exchange.timings:
+        own, waiting = spent.get(timing.instance, (0.0, 0.0))
+        spent[timing.instance] = (own + timing.own * 1000, waiting + timing.waiting * 1000)
+    return spent
+
+
+def _json_timings(exchange: Exchange) -> str:
+    members = (
+        f'{json_text(name)}:{{"own_ms":{own:.3f},"waiting_ms":{waiting:.3f}}}'
+        for name, (own, waiting) in _spent(exchange).items()
+    )
+    return f"{{{','.join(members)}}}"
+
+
+def _text_timings(exchange: Exchange) -> str:
+    return ",".join(f"{name}:{own:.3f}+{waiting:.3f}" for name, (own, waiting) in _spent(exchange).items()) or "-"
 
 
 def _json_template(columns: Sequence[str], request: Sequence[str], response: Sequence[str]) -> str:

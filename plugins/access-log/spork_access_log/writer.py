@@ -52,6 +52,7 @@ class Writer:
         self._taken = 0
         self._wake: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._stopped = False
         self._log: Logger | None = None
         self._fd = STANDARD.get(output, -1)
         self._at_once = _AT_ONCE
@@ -79,16 +80,21 @@ class Writer:
         """Opens the output and starts the thread; ``log`` is told about drops and failures. Raises OSError."""
         self._log = log
         self._open()
-        self._thread = threading.Thread(target=self._run, name=f"access-log {self.output}", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name=f"access-log {self.output}", daemon=True)
+        thread.start()
+        self._thread = thread
+        if self._stopped:  # a startup that took too long was given up, and stopped, while this opened the output
+            self.stop()
 
     def stop(self) -> None:
         """Writes what waits and ends the thread; gives up on an output that takes nothing for 5 seconds."""
-        if self._thread is None:
+        self._stopped = True
+        thread = self._thread
+        if thread is None:
             return
         self._wake.put(False)
-        self._thread.join(_STOP_WITHIN)
-        if not self._thread.is_alive():
+        thread.join(_STOP_WITHIN)
+        if not thread.is_alive():
             self._thread = None
             self._close()
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -209,3 +210,31 @@ def test_a_query_can_be_left_out() -> None:
     line = parsed(exchange(("Referer", "https://a.test/b?c=d"), query="a=b"), query=no_query)
 
     assert (line["query"], line["referer"]) == (None, "https://a.test/b")
+
+
+def timed() -> Exchange:
+    """An exchange with times as the kernel keeps them: whose, own time and waiting in seconds."""
+    seen = exchange()
+    jwt, limit = (SimpleNamespace(instance=name, hook="on_request") for name in ("jwt", "limit"))
+    seen.marks = [jwt, 0.001, 0.0, limit, 0.002, 0.25, jwt, 0.0005, 0.0]
+    return seen
+
+
+def test_timings_add_up_for_each_instance() -> None:
+    line = json.loads(lines(timings=True).line(timed()))
+
+    assert line["timings"] == {
+        "jwt": {"own_ms": 1.5, "waiting_ms": 0.0},
+        "limit": {"own_ms": 2.0, "waiting_ms": 250.0},
+    }
+
+
+@pytest.mark.parametrize(("json_format", "empty"), [(True, '"timings":{}}\n'), (False, " timings=-\n")])
+def test_timings_without_any(json_format: bool, empty: str) -> None:
+    assert lines(json=json_format, timings=True).line(exchange()).endswith(empty)
+
+
+def test_timings_as_text() -> None:
+    assert lines(json=False, fields=("status",), timings=True).line(timed()) == (
+        "status=200 timings=jwt:1.500+0.000,limit:2.000+250.000\n"
+    )

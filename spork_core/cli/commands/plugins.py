@@ -1,5 +1,6 @@
 """``spork plugins``: what is installed, what a config file makes of it, and how it does in a running gateway."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from spork_core.cli.console import heading, print_json, table
 def plugins(file: Path | None, admin: str | None, as_json: bool) -> None:
     """List the plugins: installed ones, with FILE the instances it configures, with --admin the running ones.
 
+    Of running instances it tells how they are (well, quarantined after failures, skipped or denied for their budget,
+    probing), how often and how they failed, what each exchange costs in their own code and in waiting, and the last
+    events.
+
     \b
     Examples:
       spork plugins
@@ -29,7 +34,9 @@ def plugins(file: Path | None, admin: str | None, as_json: bool) -> None:
     if file is not None:
         found["configured"] = _configured(file)
     if admin is not None:
-        found["running"] = admin_listener.named(admin).status().get("instances", {})
+        status = admin_listener.named(admin).status()
+        found["running"] = status.get("instances", {})
+        found["events"] = status.get("events", [])
     if as_json:
         print_json(found)
         return
@@ -42,6 +49,7 @@ def plugins(file: Path | None, admin: str | None, as_json: bool) -> None:
         click.echo()
         heading("Running instances")
         _show_running(found["running"])
+        _show_events(found["events"])
 
 
 def _installed() -> list[dict[str, Any]]:
@@ -126,17 +134,57 @@ def _show_configured(rows: list[dict[str, Any]]) -> None:
 
 def _show_running(instances: dict[str, dict[str, Any]]) -> None:
     table(
-        ("instance", "use", "distribution", "on_failure", "failures", "says"),
+        ("instance", "use", "distribution", "state", "on_failure", "failures", "own", "waiting", "says"),
         (
             (
                 name,
                 str(facts.get("use")),
                 str(facts.get("distribution")),
+                _state(facts),
                 str(facts.get("on_failure")),
                 str(facts.get("failures")),
+                *_times(facts),
                 _said(facts.get("describe")),
             )
             for name, facts in instances.items()
+        ),
+    )
+    for name, facts in instances.items():
+        for word in ("why", "last_failure"):
+            if facts.get(word):
+                click.echo(f"{name}, {word.replace('_', ' ')}: {facts[word]}")
+
+
+def _state(facts: dict[str, Any]) -> str:
+    state, times = str(facts.get("state")), facts.get("isolated")
+    return f"{state} ({times} times isolated)" if times else state
+
+
+def _times(facts: dict[str, Any]) -> tuple[str, str]:
+    """Own time and waiting for each exchange, by the hook that was called most often: µs and ms."""
+    hooks = facts.get("hooks") or {}
+    exchanges = max((stats["calls"] for stats in hooks.values()), default=0)
+    if not exchanges:
+        return "", ""
+    own = sum(stats["own_seconds"] for stats in hooks.values()) / exchanges
+    waiting = sum(stats["waiting_seconds"] for stats in hooks.values()) / exchanges
+    return f"{own * 1e6:.1f} µs", f"{waiting * 1e3:.2f} ms"
+
+
+def _show_events(events: list[dict[str, Any]]) -> None:
+    if not events:
+        return
+    click.echo()
+    heading("Last events")
+    table(
+        ("when (UTC)", "what", ""),
+        (
+            (
+                datetime.fromtimestamp(event["time"], UTC).strftime("%Y-%m-%d %H:%M:%S"),
+                str(event["kind"]),
+                str(event["message"]),
+            )
+            for event in events[-10:]
         ),
     )
 
