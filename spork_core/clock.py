@@ -67,3 +67,4 @@ class HttpDate:
 
 
 SYSTEM_CLOCK: Final = Clock()
+SYSTEM_CHANCE: Final = Chance()

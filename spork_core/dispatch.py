@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from spork_core.body import EMPTY, Body, BytesBody, IteratorBody
-from spork_core.clock import Clock
+from spork_core.clock import Chance, Clock
 from spork_core.errors import ClientDisconnected, Problem, SporkError
 from spork_core.exchange import Exchange, Request, Response
 from spork_core.headers import Headers
@@ -47,15 +47,16 @@ class InnerClient:
 class Dispatcher:
     """Runs inner exchanges on one snapshot."""
 
-    def __init__(self, snapshot: "Snapshot", clock: Clock) -> None:
+    def __init__(self, snapshot: "Snapshot", clock: Clock, chance: Chance) -> None:
         self._snapshot = snapshot
         self._clock = clock
+        self._chance = chance
 
     async def send(self, service: str, request: Request) -> Response:
         """One request to a service, without any chain. Raises KeyError for an unknown service, and UpstreamProblem."""
         found = self._snapshot.services[service]
         plan = Plan(service=found, limits=found.limits, upgrade=False)
-        exchange = Exchange(request, self._clock)
+        exchange = Exchange(request, self._clock, self._chance)
         client = InnerClient(self._snapshot.config.forwarded.via)
         answering = self._snapshot.engine.attempts(exchange, plan, found, client)
         return await self._run(exchange, plan, client, answering)
@@ -64,7 +65,7 @@ class Dispatcher:
         """A whole exchange; ``on_complete`` fires when the response's body has been read or discarded."""
         if request.host and "Host" not in request.headers:
             request.headers["Host"] = request.host
-        exchange = Exchange(request, self._clock)
+        exchange = Exchange(request, self._clock, self._chance)
         client = InnerClient(self._snapshot.config.forwarded.via)
         plan = self._snapshot.plan(exchange, request.target, None)
         return await self._run(exchange, plan, client, self._snapshot.engine.produce(exchange, plan, client))

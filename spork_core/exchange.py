@@ -9,13 +9,12 @@ from typing import Any, Final, Generic, TypeVar, overload
 from attrs import define, field, frozen
 
 from spork_core.body import EMPTY, Body, BytesBody, IteratorBody
-from spork_core.clock import SYSTEM_CLOCK, Chance, Clock
+from spork_core.clock import SYSTEM_CHANCE, SYSTEM_CLOCK, Chance, Clock
 from spork_core.errors import Problem, Source, phrase
 from spork_core.headers import Headers
 
 T = TypeVar("T")
 D = TypeVar("D")
-_CHANCE: Final = Chance()
 NO_CAPTURES: Final[Mapping[str, str]] = {}
 
 
@@ -208,7 +207,7 @@ class Attempt:
         self.number = number
         """1 for the first."""
         self.choices: tuple[Endpoint, ...] = ()
-        """The endpoints of the service, one of which ``select_upstream`` may give; empty in other hooks' chains."""
+        """The endpoints of the service, for ``select_upstream`` to give one of; () where no instance selects."""
         self.endpoint: Endpoint | None = None
         self.status: int | None = None
         """Status of the upstream's answer; None when there was none."""
@@ -265,6 +264,7 @@ class Exchange:
     """One client request and all that happens to it; plugins keep their own values in it by StateKey."""
 
     __slots__ = (
+        "_chance",
         "_clock",
         "_id",
         "_state",
@@ -283,8 +283,9 @@ class Exchange:
         "upstream_target",
     )
 
-    def __init__(self, request: Request, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, request: Request, clock: Clock = SYSTEM_CLOCK, chance: Chance = SYSTEM_CHANCE) -> None:
         self.request = request
+        self._chance = chance
         self._clock = clock
         self._id: str | None = None
         self._state: dict[StateKey[Any], Any] | None = None
@@ -315,7 +316,7 @@ class Exchange:
     def id(self) -> str:
         """The request id: what ``request-id`` or another plugin set, else 32 random hex digits made on first use."""
         if self._id is None:
-            self._id = _CHANCE.hex(32)
+            self._id = self._chance.hex(32)
         return self._id
 
     @id.setter

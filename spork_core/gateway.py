@@ -68,7 +68,7 @@ class View(GatewayView):
 
     def _dispatcher(self) -> Dispatcher:
         # An instance that outlives a reload goes on with what is current then.
-        return Dispatcher(self._gateway.snapshot, self._gateway.clock)
+        return Dispatcher(self._gateway.snapshot, self._gateway.clock, self._gateway.chance)
 
 
 def bind(address: Address) -> socket.socket:
@@ -203,14 +203,14 @@ class Gateway:
                 sock.close()
             self._unlink()
             raise
-        self.front = Listening(config, self.snapshot, self.clock, self._outbox)
+        self.front = Listening(config, self.snapshot, self.clock, self.chance, self._outbox)
         handshake = config.timeouts.tls_handshake
         try:
             for sock, context in zip(bound, self._contexts, strict=True):
                 tls = None if context is None else context.context
                 self._servers.append(await self.front.serve(sock, tls, handshake))
             if admin_socket is not None and admin is not None:
-                self.admin = Listening(config, self._site, self.clock, self._outbox)
+                self.admin = Listening(config, self._site, self.clock, self.chance, self._outbox)
                 tls_config = admin.listen.tls
                 context = None if tls_config is None else ListenerContext(tls_config)
                 self._admin_servers.append(

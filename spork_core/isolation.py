@@ -6,8 +6,9 @@ Rules of this file
    pipelines it is in are compiled anew.
 2. An isolated instance is skipped, or exchanges that would have called it are refused: as ``on_failure``, or the
    budget's ``then``, says.
-3. When its pause is over, one exchange tries it. That one alone decides: it goes well, and the instance is released; it
-   does not, and the next pause is twice as long.
+3. When its pause is over, one exchange tries it. That one alone decides: a hook that had failed goes well in it, and
+   the instance is released; one fails, and the next pause is twice as long; none of them is called, and the next
+   exchange tries.
 """
 
 from collections.abc import Callable
@@ -85,8 +86,10 @@ class Isolation:
         self._pause = 0.0
         self._until = 0.0
         self._probe: Exchange | None = None
-        self._probe_failed = False
+        self._probe_failed = self._probe_proved = False
         self._for_budget = False
+        self._suspects: set[str] = set()
+        """The hooks that failed in the window, and since."""
 
     @property
     def state(self) -> str:
@@ -112,15 +115,17 @@ class Isolation:
 
     # -- what happens to it -------------------------------------------------------------------------
 
-    def failed(self) -> None:
+    def failed(self, hook: str) -> None:
         """A hook of it failed."""
         if self.effect is not None:
             self._probe_failed = True
+            self._suspects.add(hook)
             return
         if not self._on:
             return
         config, exchanges = self._quarantine, self._exchanges()
         count = self._failures.add(self._now(), exchanges - 1)
+        self._suspects = {hook} if count == 1 else self._suspects | {hook}
         of = max(count, exchanges - self._failures.of)
         if count >= config.failures and count >= config.ratio * of:
             within = format_duration(config.within)
@@ -155,15 +160,16 @@ class Isolation:
                 budget=True,
             )
 
-    def admits(self, exchange: Exchange) -> bool:
-        """True when ``exchange`` may call it although it is isolated: the one that tries it."""
-        if exchange is self._probe:
-            return True
-        now = self._now()
-        if now < self._until:
-            return False
-        # Also when the exchange before that tried it has not ended in a whole pause: it may hang in there.
-        self._probe, self._probe_failed, self._until = exchange, False, now + self._pause
+    def admits(self, exchange: Exchange, hook: str) -> bool:
+        """True when ``exchange`` may call ``hook`` although the instance is isolated: the one that tries it."""
+        if exchange is not self._probe:
+            now = self._now()
+            if now < self._until:
+                return False
+            # Also when the exchange before that tried it has not ended in a whole pause: it may hang in there.
+            self._probe, self._until = exchange, now + self._pause
+            self._probe_failed, self._probe_proved = False, self._for_budget
+        self._probe_proved |= hook in self._suspects
         return True
 
     def ended(self, exchange: Exchange) -> None:
@@ -175,8 +181,12 @@ class Isolation:
             self._pause = min(self._pause * 2, max(self._quarantine.max_pause, self._pause))
             self._until = self._now() + self._pause
             return
+        if not self._probe_proved:
+            self._until = self._now()
+            return
         self.effect, self.why = None, ""
         self._pause = 0.0
+        self._suspects.clear()
         self._events.add("restored", f"instance {self._name} works again", instance=self._name)
         self._changed()
 

@@ -228,7 +228,7 @@ class _Call:
         )
         instance.failures += 1
         instance.last_failure = f"{hook} at {place}: {reason}"
-        instance.isolation.failed()
+        instance.isolation.failed(hook)
         failed = PluginFailed(instance.name, hook, reason)
         failed.__cause__ = trace
         return failed
@@ -300,12 +300,12 @@ class _Call:
                 raise PluginIsolated(instance.name, hook, isolation.why, isolation.retry_after)
 
         def held(exchange: Exchange, *given: Any) -> Any:
-            if isolation.admits(exchange):
+            if isolation.admits(exchange, hook):
                 return function(exchange, *given) if wrapped else function(*given)
             return hold(exchange)
 
         async def held_async(exchange: Exchange, *given: Any) -> Any:
-            if isolation.admits(exchange):
+            if isolation.admits(exchange, hook):
                 return await function(exchange, *given)
             return hold(exchange)
 

@@ -169,6 +169,20 @@ async def test_a_probe_that_never_ends_makes_room_for_another_after_a_pause() ->
     assert (case.asked, case.instance.isolation.state) == (5, "well")
 
 
+async def test_a_probe_in_which_no_hook_that_failed_is_called_decides_nothing() -> None:
+    case = Case(on_failure="open")
+    await case.fails(3)
+    case.hand.seconds += 10
+    isolation, probe = case.instance.isolation, case.begin()
+
+    assert isolation.admits(probe, "on_complete")
+    isolation.ended(probe)
+    assert isolation.state == "quarantined"
+
+    await case.exchange()
+    assert isolation.state == "well"
+
+
 async def test_few_failures_among_many_exchanges_do_not_count() -> None:
     case = Case(on_failure="open")
     for _ in range(10):

@@ -193,7 +193,7 @@ class ClientConnection(Closing):
             self._believe(request)
         if request.framing is not None:
             self._begin_body(request)
-        exchange = Exchange(request, listening.clock)
+        exchange = Exchange(request, listening.clock, listening.chance)
         snapshot = listening.snapshot
         self._run(exchange, snapshot.plan(exchange, request.raw_target, request.max_forwards), snapshot)
 
@@ -297,7 +297,8 @@ class ClientConnection(Closing):
             "_OTHER", "", client=self.peer, peer=self.peer, scheme="http" if self.tls is None else "https", tls=self.tls
         )
         snapshot = listening.snapshot
-        self._run(Exchange(request, listening.clock), snapshot.refusal(problem), snapshot)
+        exchange = Exchange(request, listening.clock, listening.chance)
+        self._run(exchange, snapshot.refusal(problem), snapshot)
 
     # -- the request body's source ------------------------------------------------------------------
 

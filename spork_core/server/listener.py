@@ -7,7 +7,7 @@ import ssl
 import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from spork_core.clock import Clock, HttpDate
+from spork_core.clock import Chance, Clock, HttpDate
 from spork_core.config.model import GatewayConfig
 from spork_core.deadlines import Deadlines
 from spork_core.forwarded import Forwarding
@@ -70,11 +70,14 @@ class Site(Protocol):
 class Listening:
     """The shared side of a front (public or admin): limits, time limits, the current snapshot, the open connections."""
 
-    def __init__(self, config: GatewayConfig, snapshot: Site, clock: Clock, outbox: Outbox | None = None) -> None:
+    def __init__(
+        self, config: GatewayConfig, snapshot: Site, clock: Clock, chance: Chance, outbox: Outbox | None = None
+    ) -> None:
         self.outbox = outbox or Outbox()
         self.snapshot = snapshot
         """Where the next exchange runs; replaced by a reload."""
         self.clock = clock
+        self.chance = chance
         self.date = HttpDate(clock)
         self.connections: set[ClientConnection] = set()
         self.tunnels: dict[Tunnel, ClientConnection] = {}

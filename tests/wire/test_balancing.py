@@ -74,6 +74,19 @@ async def test_a_plugin_may_choose(three: list[Upstream], monkeypatch: pytest.Mo
         assert sorted(await asked(gate, 3)) == [0, 1, 2]
 
 
+class ChooseLast(Plugin[None]):
+    """Sends everything to the last of the endpoints that it may choose from."""
+
+    @hookimpl
+    def select_upstream(self, exchange: Exchange, attempt: Attempt) -> Endpoint | None:
+        return attempt.choices[-1]
+
+
+async def test_a_plugin_is_told_what_it_may_choose(three: list[Upstream]) -> None:
+    async with gateway(services=over(three), plugins={"choose": ChooseLast}) as gate:
+        assert await asked(gate, 4) == [2] * 4
+
+
 async def test_a_plugin_may_not_choose_what_is_not_there(
     three: list[Upstream], monkeypatch: pytest.MonkeyPatch
 ) -> None:

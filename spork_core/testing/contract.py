@@ -1,0 +1,45 @@
+"""``contract_suite``: a plugin's whole contract as one test class, each law a test of its own."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from spork_core.testing.law import Law
+from spork_core.testing.laws import LAWS
+from spork_core.testing.subject import FULL, Effort, Subject
+
+
+def contract_suite(
+    name: str,
+    *,
+    config: Mapping[str, Any] | None = None,
+    others: Mapping[str, Mapping[str, Any]] | None = None,
+    effort: Effort = FULL,
+) -> type:
+    """The tests of the plugin ``name`` with the settings ``config``: assign it to a name that begins with ``Test``.
+
+    ``others``: instances, name → settings, that must stand before it in a chain, such as one that provides the
+    ``identity`` it requires. ``effort``: how hard the laws look. A plugin that cannot be made gets only the tests
+    that say why.
+    """
+    subject = Subject(name, config, others, effort)
+    tests: dict[str, Any] = {f"test_{each.name}": _test(each, subject) for each in laws_of(subject)}
+    return type("Contract", (), {"__doc__": f"The contract of {name}.", "subject": subject, **tests})
+
+
+def laws_of(subject: Subject) -> Iterator[Law]:
+    """The laws that apply to a plugin; of one that cannot be made, those that say why."""
+    made = subject.made
+    return (each for each in LAWS if (made or each.early) and each.applies(subject))
+
+
+def _test(each: Law, subject: Subject) -> Any:
+    def test(self: object) -> None:  # noqa: ARG001  pytest calls it as a method
+        __tracebackhide__ = True
+        each.check(subject)
+
+    test.__doc__ = f"{each.sentence}\n\n{each.why}"
+    test.law = each  # type: ignore[attr-defined]  # read by the pytest plugin
+    return test
+
+
+__all__: Final = ["contract_suite", "laws_of"]

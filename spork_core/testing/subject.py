@@ -1,0 +1,141 @@
+"""The plugin that a contract is about: its class, its config, its distribution, and how much effort its laws make."""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
+from sys import modules
+from types import MappingProxyType
+from typing import Any, Final
+
+from attrs import frozen
+
+from spork_core.config import GatewayConfig, InstanceConfig, loads
+from spork_core.errors import SporkError
+from spork_core.hookspecs import GATEWAY_HOOKS, KINDS
+from spork_core.plugin import ENTRY_POINTS, Plugin
+from spork_core.registry import Instance, Registry, make_instance
+
+
+@frozen
+class Effort:
+    """How hard the laws look. ``exchanges``: of the law about leaks. ``examples``: requests that Hypothesis makes."""
+
+    exchanges: int = 10_000
+    examples: int = 60
+
+
+FULL: Final = Effort()
+
+
+class Subject:
+    """One plugin with one config.
+
+    ``name``: what ``use`` says. ``settings``: the instance's part of a config file, as plain values. ``others``:
+    further instances, name → settings, that stand before it in the chain because it requires what they provide.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Mapping[str, Any] | None = None,
+        others: Mapping[str, Mapping[str, Any]] | None = None,
+        effort: Effort = FULL,
+    ) -> None:
+        self.name = name
+        self.settings = dict(settings or {})
+        self.others = {other: dict(more) for other, more in (others or {}).items()}
+        self.effort = effort
+        self.registry = Registry()
+
+    def __repr__(self) -> str:
+        return f"<Subject {self.name}>"
+
+    @cached_property
+    def entry_point(self) -> EntryPoint | None:
+        """The plugin's entry point; None when no installed distribution offers it."""
+        return next(iter(entry_points(group=ENTRY_POINTS, name=self.name)), None)
+
+    @property
+    def distribution(self) -> Distribution | None:
+        """The distribution that offers it; None as above."""
+        return None if self.entry_point is None else self.entry_point.dist
+
+    @cached_property
+    def plugin_class(self) -> type[Plugin[Any]]:
+        """Raises KeyError and PluginLoadError."""
+        return self.registry.plugin_class(self.name)
+
+    @cached_property
+    def package(self) -> str:
+        """The plugin's package: the outermost that is no namespace of several distributions."""
+        parts = self.plugin_class.__module__.split(".")
+        names = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        return next(name for name in names if modules[name].__file__ is not None)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where that package lies, or the file of a single module."""
+        file = modules[self.package].__file__
+        assert file is not None
+        path = Path(file)
+        return path.parent if path.name == "__init__.py" else path
+
+    def owns(self, file: str) -> bool:
+        """True for a source file of the plugin's own."""
+        return Path(file).is_relative_to(self.folder)
+
+    def owns_module(self, name: str) -> bool:
+        """True for a module of the plugin's own, by its dotted name."""
+        return name == self.package or name.startswith(f"{self.package}.")
+
+    @cached_property
+    def made(self) -> bool:
+        """False when no instance can be made: it is not installed, breaks the hook contract, or refuses the config."""
+        try:
+            self.instance()
+        except (KeyError, SporkError):
+            return False
+        return True
+
+    @cached_property
+    def hooks(self) -> frozenset[str]:
+        """The hooks that its config needs. Raises ConfigError when it cannot be loaded."""
+        return frozenset(self.instance().impls)
+
+    @property
+    def exchange_hooks(self) -> tuple[str, ...]:
+        """Those of an exchange, in the order of its life."""
+        return tuple(hook for hook in KINDS if hook in self.hooks)
+
+    @property
+    def gateway_hooks(self) -> tuple[str, ...]:
+        """The others."""
+        return tuple(hook for hook in GATEWAY_HOOKS if hook in self.hooks)
+
+    def config(
+        self, settings: Mapping[str, Any] | None = None, name: str = "subject", **envelope: Any
+    ) -> GatewayConfig:
+        """A whole config with this instance and the others in its chain, read by the loader that reads YAML files.
+
+        ``settings``: in place of the subject's. ``envelope``: ``on_failure`` and so on. Raises ConfigError.
+        """
+        mine = {"use": self.name, **envelope, **(self.settings if settings is None else settings)}
+        plugins = {**self.others, name: mine}
+        return self.load(json.dumps({"plugins": plugins, "chain": list(plugins)}))
+
+    def load(self, text: str, environ: Mapping[str, str] = MappingProxyType({})) -> GatewayConfig:
+        """A config, with the variables of ``environ`` besides those of the process. Raises ConfigError."""
+        return loads(text, plugins=self.registry, file="contract.yaml", environ={**os.environ, **environ})
+
+    def instance_config(
+        self, settings: Mapping[str, Any] | None = None, name: str = "subject", **envelope: Any
+    ) -> InstanceConfig:
+        """The instance's part of ``config``."""
+        return self.config(settings, name, **envelope).plugins[name]
+
+    def instance(self, settings: Mapping[str, Any] | None = None, name: str = "subject", **envelope: Any) -> Instance:
+        """A new instance as a snapshot makes it; not started. Raises ConfigError."""
+        return make_instance(self.instance_config(settings, name, **envelope), self.registry)
