@@ -192,6 +192,7 @@ class Attempts:
     async def _select(
         self, exchange: Exchange, phase: Phase, service: Service, attempt: Attempt, tried: list[Endpoint]
     ) -> Pool:
+        attempt.choices = service.endpoints
         endpoint = phase(exchange, attempt)
         if type(endpoint) is CoroutineType:
             endpoint = await endpoint

@@ -92,8 +92,8 @@ class ExchangeHooks:
 
     @hookspec
     def select_upstream(self, exchange: Exchange, attempt: Attempt) -> Endpoint | None:
-        """Picks the endpoint of an attempt; asked again for each. None: not decided here; at the end the service's own
-        balancing decides."""
+        """Picks the endpoint of an attempt, one of ``attempt.choices``; asked again for each. None: not decided here;
+        at the end the service's own balancing decides."""
 
     @hookspec
     def before_attempt(self, exchange: Exchange, attempt: Attempt) -> Response | None:

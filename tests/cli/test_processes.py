@@ -25,12 +25,12 @@ routes: {all: {match: {}, service: none}}
 
 
 class Process:
-    """A running ``spork``, and the lines it has printed."""
+    """A running ``spork``, and the lines it has printed. ``program``: how it is called."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, program: tuple[object, ...] = (sys.executable, "-m", "spork_core")) -> None:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("SPORK_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "spork_core", *map(str, arguments)],
+            [str(part) for part in (*program, *arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

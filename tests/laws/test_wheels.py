@@ -1,11 +1,7 @@
 """Every distribution builds, holds only its own package, and works when it is installed alone."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +9,10 @@ from typing import Final
 
 import pytest
 
-from tests.laws.tree import PLUGINS, ROOT
+from tests.laws.environments import build, checkout, environment, install, run
+from tests.laws.tree import PLUGINS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-PIP: Final = (sys.executable, "-m", "pip", "--quiet")
 
 FOUND: Final = """
 import json
@@ -32,43 +27,20 @@ def package_of(plugin: Path) -> str:
     return f"spork_{plugin.name.replace('-', '_')}"
 
 
-def run(*command: object) -> str:
-    # Nothing of the checkout or of the user's own packages may help the environment under test.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd="/",
-        env={**clean, "PYTHONNOUSERSITE": "1"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a wheel of every distribution here and of all that they require."""
-    clean = tmp_path_factory.mktemp("checkout") / "spork"  # without what earlier builds left behind
-    leftovers = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "_build")
-    shutil.copytree(ROOT, clean, ignore=leftovers)
+    clean = checkout(tmp_path_factory.mktemp("checkout"))
     folder = tmp_path_factory.mktemp("wheels")
-    run(*PIP, "wheel", "--wheel-dir", folder, clean, *(clean / "plugins" / plugin.name for plugin in PLUGINS))
+    build(folder, clean, *(clean / "plugins" / plugin.name for plugin in PLUGINS))
     return folder
 
 
 @pytest.fixture
 def python(tmp_path: Path) -> Iterator[Path]:
     """The Python of an environment with nothing in it, not even pip."""
-    venv.create(tmp_path / "venv", with_pip=False)
-    yield tmp_path / "venv" / "bin" / "python"
+    yield environment(tmp_path / "venv")
     shutil.rmtree(tmp_path / "venv")
-
-
-def install(python: Path, wheels: Path, *names: str) -> None:
-    run(*PIP, "--python", python, "install", "--no-index", "--find-links", wheels, "--no-compile", *names)
-    run(*PIP, "--python", python, "check")
 
 
 def files(wheels: Path, package: str) -> list[str]:
