@@ -5,6 +5,7 @@ What did not change is taken from the snapshot before, with its state.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from ssl import SSLError
 from typing import Any
 
@@ -14,6 +15,7 @@ from spork_core.config.model import GatewayConfig, RouteConfig
 from spork_core.errors import ConfigError, ConfigProblem
 from spork_core.events import Events
 from spork_core.exchange import RouteInfo
+from spork_core.explain.explaining import ExplainingSnapshot
 from spork_core.outbox import Outbox
 from spork_core.pipeline import Pipeline
 from spork_core.plan import Plan
@@ -93,7 +95,8 @@ def build(
         raise ConfigError([*problems, *error.problems]) from None
     if problems:
         raise ConfigError(problems)
-    return Snapshot(
+    make = Snapshot if config.explain is None else partial(ExplainingSnapshot, events=events)
+    return make(
         config,
         instances=instances,
         services=services,

@@ -89,6 +89,12 @@ class Forbidden(ClientProblem):
     code = "forbidden"
 
 
+class ExplainRefused(Forbidden):
+    """403: the token of ``X-Spork-Explain`` is not one of this gateway's, is too old, or is for another request."""
+
+    code = "explain-refused"
+
+
 class NotFound(ClientProblem):
     """404: no route matches."""
 

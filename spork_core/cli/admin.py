@@ -46,7 +46,7 @@ class Admin:
 
     def ask(self, method: str, path: str, seconds: float = 5.0) -> Reply:
         """One request. Raises Failure when nobody answers within ``seconds``."""
-        connection = self._connection(seconds)
+        connection = self.connection(seconds)
         try:
             connection.request(method, path, headers={"Accept": "application/json", "Connection": "close"})
             response = connection.getresponse()
@@ -71,7 +71,8 @@ class Admin:
             raise Failure(f"{self}/status is not a gateway's: it answered {reply.status}", "name the admin listener")
         return found
 
-    def _connection(self, seconds: float) -> http.client.HTTPConnection:
+    def connection(self, seconds: float) -> http.client.HTTPConnection:
+        """A connection to it, not open yet. ``seconds``: for each step of it."""
         address = self.address
         if address.path:
             return _UnixConnection(address.path, seconds)
@@ -97,10 +98,9 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def named(text: str) -> Admin:
-    """The listener of ``http://127.0.0.1:8081``, ``127.0.0.1:8081``, ``https://…`` or ``unix:/…``.
-
-    Raises click.BadParameter.
+def named(text: str, option: str = "--admin") -> Admin:
+    """The listener of ``http://127.0.0.1:8081``, ``127.0.0.1:8081``, ``https://…`` or ``unix:/…``. ``option``: which
+    says so. Raises click.BadParameter.
     """
     tls = text.startswith("https://")
     authority = text if text.startswith("unix:") else urlsplit(text if "://" in text else f"//{text}").netloc
@@ -110,7 +110,7 @@ def named(text: str) -> Admin:
         return Admin(Address.parse(authority), tls)
     except ParseError as error:
         remedy = "write it like http://127.0.0.1:8081 or unix:/run/spork.sock"
-        raise click.BadParameter(f"{error.message}; {remedy}", param_hint="--admin") from None
+        raise click.BadParameter(f"{error.message}; {remedy}", param_hint=option) from None
 
 
 def find(admin: str | None, file: Path | None) -> Admin:

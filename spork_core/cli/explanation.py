@@ -1,332 +1,245 @@
-"""What becomes of a request, found out on the compiled snapshot without sending anything.
+"""Shows an explanation as text: the same sections whether it was foretold or is of a real request."""
 
-The request goes through the parser, the router and the rewrite that a real one meets, so what they refuse is refused
-here in the same words. Hooks are named, not called: what a plugin would say is its own affair.
-"""
+from collections.abc import Iterable, Iterator
+from typing import Final
 
-from collections.abc import Iterator, Sequence
-from urllib.parse import urlsplit
+import click
 
-import attrs
+from spork_core.cli.console import heading, table
+from spork_core.explain.model import Decision, Explanation, Refused, Step, Upstream
+from spork_core.explain.redaction import with_texts
+from spork_core.units import format_duration, format_size
 
-from spork_core.config.model import GatewayConfig, RouteConfig
-from spork_core.errors import BadRequest, NotFound, PayloadTooLarge, Problem, Unauthenticated
-from spork_core.exchange import Exchange
-from spork_core.forwarded import Forwarding
-from spork_core.gateway import Gateway
-from spork_core.hookspecs import KINDS
-from spork_core.pipeline import Pipeline
-from spork_core.plan import Plan
-from spork_core.registry import Instance
-from spork_core.server.heads import ClientRequest, HeadParser
-
-_PEER = "127.0.0.1"
-_BEFORE_SENDING = ("pre_auth", "authenticate", "authorize", "on_request", "serve")
-_ATTEMPT = ("select_upstream", "before_attempt", "after_attempt", "should_retry", "on_upstream_response")
-_OF_A_REFUSAL = ("on_error", "on_response", "on_complete")
+_LABELS: Final = {"should_retry": "should_retry, after a failure", "on_error": "on_error, after a problem"}
 
 
-@attrs.frozen
-class Asked:
-    """A request as it would be sent. ``target`` is what stands on the request line, ``host`` the Host field."""
-
-    method: str
-    target: str
-    host: str
-    scheme: str
-    headers: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def of(cls, method: str, url: str, headers: Sequence[tuple[str, str]], host: str) -> "Asked":
-        """What a client makes of a URL, or of a path (then ``host`` is asked). Raises ValueError."""
-        url = url.partition("#")[0]  # a fragment stays with the client
-        if url.startswith("/") or url == "*":
-            scheme, authority, target = "http", host, url
-        else:
-            parts = urlsplit(url if "://" in url else f"http://{url}")
-            if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
-                raise ValueError(f'"{url}" is no URL of a gateway')
-            scheme = "https" if parts.scheme in ("https", "wss") else "http"
-            authority = parts.netloc.rpartition("@")[2]
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query or url.endswith("?") else "")
-        named = [value for name, value in headers if name.lower() == "host"]
-        others = tuple(header for header in headers if header[0].lower() != "host")
-        return cls(method, target, named[-1] if named else authority, scheme, others)
-
-    def head(self) -> bytes:
-        """The request's head, byte for byte."""
-        lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: {self.host}"]
-        lines += [f"{name}: {value}" for name, value in self.headers]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+def show(found: Explanation) -> None:
+    """Prints it on standard output. What clients and services put in cannot steer the terminal."""
+    found = with_texts(found, printable)
+    asked = found.asked
+    click.echo(f"{click.style(asked.method, bold=True)} {asked.target}   Host: {asked.host}")
+    if found.id is not None:
+        click.echo(f"exchange {found.id}, from {asked.client or 'a unix socket'}")
+    _show_routes(found)
+    if found.refused is not None and found.refused.certain and not found.live:
+        _show_refused(found.refused, "Answer")
+    if found.live:
+        _show_calls(found.steps)
+    else:
+        _show_steps(found.steps)
+    if found.left_out:
+        _section("Left out")
+        table(("instance", "why"), ((left.instance, left.why) for left in found.left_out))
+    _show_identity(found)
+    if found.upstream is not None:
+        _show_upstream(found.upstream, found)
+    elif found.answers and not found.live:
+        _section("Answer")
+        click.echo(f"no service is asked; {found.answers} answers")
+    if found.refused is not None and not found.refused.certain:
+        _show_refused(found.refused, "Without a known caller")
+    _show_what_came(found)
 
 
-@attrs.frozen
-class Step:
-    """One implementation of a hook that is called. ``origin``: where the chain has the instance from."""
-
-    hook: str
-    instance: str
-    plugin: str
-    origin: str
+def printable(text: str) -> str:
+    """``text`` with everything escaped that is no printable character: controls, bidirectional marks, bytes that are no
+    UTF-8."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-@attrs.frozen
-class LeftOut:
-    """An instance, or hooks of one, that could have been in the chain, and why they are not."""
-
-    instance: str
-    why: str
+def _section(title: str) -> None:
+    click.echo()
+    heading(title)
 
 
-@attrs.frozen
-class Refused:
-    """What the gateway itself would answer. ``certain``: whatever the plugins do; else only when none changes it."""
-
-    status: int
-    title: str
-    code: str
-    detail: str
-    headers: tuple[tuple[str, str], ...]
-    certain: bool = True
+def _show_routes(found: Explanation) -> None:
+    _section("Routes")
+    if not found.candidates:
+        click.echo("none comes near" if found.route is None else found.route)
+        return
+    rows = [("→" if fact.matched else "", fact.route, fact.why) for fact in found.candidates]
+    table(("", "route", "why"), rows)
 
 
-@attrs.frozen
-class Identity:
-    """The route's rule. ``by``: the instances that authenticate; ``challenges``: what a 401 carries."""
-
-    required: bool
-    by: tuple[str, ...]
-    challenges: tuple[str, ...]
+def _show_refused(refused: Refused, title: str) -> None:
+    _section(title)
+    _show_problem(refused)
+    for name, value in refused.headers:
+        click.echo(f"{name}: {value}")
 
 
-@attrs.frozen
-class EndpointFact:
-    """An endpoint of the service. ``next``: a fresh gateway takes it first."""
-
-    url: str
-    weight: int
-    next: bool
+def _show_problem(refused: Refused) -> None:
+    status = click.style(f"{refused.status} {refused.title}", fg="red")
+    click.echo(f"{status} ({refused.code}): {refused.detail}")
+    if refused.reason:
+        click.echo(f"because: {refused.reason}")
 
 
-@attrs.frozen
-class Upstream:
-    """What is sent, and where. Times in seconds, None: no limit."""
-
-    service: str
-    target: str
-    host: str
-    set_headers: dict[str, str]
-    removed_headers: tuple[str, ...]
-    endpoints: tuple[EndpointFact, ...]
-    deciders: tuple[str, ...]
-    connect: float
-    response: float
-    idle: float
-    total: float | None
+def _show_steps(steps: Iterable[Step]) -> None:
+    _section("Hooks, in the order they are called")
+    rows = [(_LABELS.get(step.hook, step.hook), step.instance, step.origin, step.plugin, step.kind) for step in steps]
+    if rows:
+        table(("hook", "instance", "from", "plugin", "kind"), rows)
+    else:
+        click.echo("none: no instance of this chain implements one")
 
 
-@attrs.frozen
-class CandidateFact:
-    """A route that takes the request or nearly does."""
-
-    route: str
-    matched: bool
-    why: str
+# -- what only a real request tells ---------------------------------------------------------------------
 
 
-@attrs.frozen
-class Explanation:
-    """All of it. ``route``: None when none takes the request; ``answers``: who does when no service is asked."""
-
-    asked: Asked
-    route: str | None
-    candidates: tuple[CandidateFact, ...]
-    steps: tuple[Step, ...]
-    left_out: tuple[LeftOut, ...]
-    identity: Identity | None
-    upstream: Upstream | None
-    answers: str
-    refused: Refused | None
-    body_limit: int | None
-    upgrade: str | None
-
-
-def explain(gateway: Gateway, asked: Asked) -> Explanation:
-    """What becomes of ``asked``; touches no network and changes nothing but the turn of a round robin."""
-    config, snapshot = gateway.config, gateway.snapshot
-    forwarding = Forwarding(config.trusted_proxies)
-    trusted = forwarding.trusts(_PEER)
-    try:
-        request = HeadParser(config.limits).parse(asked.head(), trusted=trusted)
-    except Problem as problem:
-        plan = snapshot.refusal(problem)
-        steps = _steps(plan.pipeline, _OF_A_REFUSAL, config, None)
-        return _refused(asked, problem, (), steps, ())
-    request.arrived(_PEER, None, trusted=trusted)
-    request.scheme = asked.scheme
-    if request.forwarded:
-        seen = forwarding.see(request.headers, _PEER, request.scheme, request.host)
-        request.client, request.scheme, request.host = seen.address, seen.scheme, seen.host
-    target = request.raw_target
-    candidates = _candidates(gateway, request, target)
-    exchange = Exchange(request)
-    plan = snapshot.plan(exchange, target, request.max_forwards)
-    route = plan.config
-    if plan.refuse is not None:
-        steps = _steps(plan.pipeline, ("pre_auth", *_OF_A_REFUSAL), config, None)
-        return _refused(asked, plan.refuse(exchange), candidates, steps, _left_out(gateway, plan))
-    return _served(gateway, asked, request, exchange, plan, route, candidates)
-
-
-def _served(
-    gateway: Gateway,
-    asked: Asked,
-    request: ClientRequest,
-    exchange: Exchange,
-    plan: Plan,
-    route: RouteConfig | None,
-    candidates: tuple[CandidateFact, ...],
-) -> Explanation:
-    pipeline = plan.pipeline
-    refused, upstream, answers = None, None, ""
-    hooks: Sequence[str] = [hook for hook in KINDS if hook not in _ATTEMPT or plan.service is not None]
-    try:
-        if plan.body_limit is not None and request.length is not None and request.length > plan.body_limit:
-            raise PayloadTooLarge(f"The request's content is longer than {plan.body_limit} bytes.")
-        if plan.service is not None:
-            upstream = _upstream(plan, exchange)
-        elif plan.handler is not None:
-            answers = plan.info.name if plan.info is not None else "the gateway itself"
-        elif pipeline.serve is None:
-            raise NotFound("Nothing on this route answers this request.")
-        else:
-            answers = "the serve hooks"
-    except Problem as problem:
-        refused = _facts_of(problem)
-        # The limit is looked at before anybody is asked; the rest shows when there is nothing left but to send.
-        reached = _BEFORE_SENDING[:1] if isinstance(problem, PayloadTooLarge) else _BEFORE_SENDING
-        hooks = (*reached, *_OF_A_REFUSAL)
-    authenticators = tuple(i.name for i in pipeline.chain if "authenticate" in i.impls)
-    if refused is None and plan.identity_required:
-        challenges = [("WWW-Authenticate", challenge) for challenge in pipeline.challenges]
-        refused = _facts_of(Unauthenticated("This request needs credentials.", headers=challenges), certain=False)
-    return Explanation(
-        asked=asked,
-        route=plan.info.name if plan.info is not None else None,
-        candidates=candidates,
-        steps=tuple(_steps(pipeline, hooks, gateway.config, route)),
-        left_out=tuple(_left_out(gateway, plan)),
-        identity=Identity(plan.identity_required, authenticators, pipeline.challenges),
-        upstream=upstream,
-        answers=answers,
-        refused=refused,
-        body_limit=plan.body_limit,
-        upgrade=request.upgrade if plan.upgrade else None,
-    )
-
-
-def _refused(
-    asked: Asked,
-    problem: Problem,
-    candidates: tuple[CandidateFact, ...],
-    steps: Iterator[Step],
-    left_out: "Iterator[LeftOut] | tuple[LeftOut, ...]",
-) -> Explanation:
-    return Explanation(
-        asked=asked,
-        route=None,
-        candidates=candidates,
-        steps=tuple(steps),
-        left_out=tuple(left_out),
-        identity=None,
-        upstream=None,
-        answers="",
-        refused=_facts_of(problem),
-        body_limit=None,
-        upgrade=None,
-    )
-
-
-def _facts_of(problem: Problem, certain: bool = True) -> Refused:
-    return Refused(problem.status, problem.title, problem.code, problem.detail, tuple(problem.headers), certain)
-
-
-def _candidates(gateway: Gateway, request: ClientRequest, target: str) -> tuple[CandidateFact, ...]:
-    try:
-        found = gateway.snapshot.router.explain(request.method, request.host, target, request.headers)
-    except BadRequest:
-        return ()  # the router refuses it in a moment, and says why
-    return tuple(CandidateFact(candidate.name, candidate.matched, candidate.why) for candidate in found)
-
-
-def _steps(
-    pipeline: Pipeline, hooks: Sequence[str], config: GatewayConfig, route: RouteConfig | None
-) -> Iterator[Step]:
-    origins = _origins(config, route)
-    for hook in hooks:
-        chain = pipeline.chain if not KINDS[hook].reverse else tuple(reversed(pipeline.chain))
-        for instance in chain:
-            if hook in instance.impls:
-                plugin = instance.distribution or type(instance.plugin).__name__
-                yield Step(hook, instance.name, plugin, origins.get(instance.name, ""))
-
-
-def _origins(config: GatewayConfig, route: RouteConfig | None) -> dict[str, str]:
-    """Instance → the chain that brings it."""
-    origins = dict.fromkeys(config.chain, "outer chain")
-    if route is not None:
-        origins |= dict.fromkeys(route.chain, "route")
-        service = config.services.get(route.service or "")
-        if service is not None:
-            origins |= dict.fromkeys(service.chain, f"service {route.service}")
-    return origins
-
-
-def _left_out(gateway: Gateway, plan: Plan) -> Iterator[LeftOut]:
-    config, route = gateway.config, plan.config
-    if route is not None:
-        for name in route.without:
-            yield LeftOut(name, "the route says without")
-    without = () if route is None else route.without
-    for name in _origins(config, route):
-        if name not in without and not config.plugins[name].enabled:
-            yield LeftOut(name, "enabled: false")
-    for instance in plan.pipeline.chain:
-        idle = _not_needed(instance)
-        if idle:
-            what = "its config needs no" if len(idle) == 1 else "its config needs none of"
-            yield LeftOut(instance.name, f"{what} {', '.join(idle)}")
-
-
-def _not_needed(instance: Instance) -> list[str]:
-    """The exchange hooks that the plugin has and this instance's ``hooks()`` leaves out."""
-    cls = type(instance.plugin)
-    return [
-        hook
-        for hook in KINDS
-        if hook not in instance.impls and getattr(getattr(cls, hook, None), "spork_impl", None) is not None
+def _show_calls(steps: tuple[Step, ...]) -> None:
+    _section("Hooks, in the order they were called")
+    if not steps:
+        click.echo("none: no instance of this chain implements one")
+        return
+    rows = [
+        (
+            step.hook if step.attempt is None else f"{step.hook} {step.attempt}",
+            step.instance,
+            step.origin,
+            step.plugin,
+            f"not called: {step.why}" if step.decision is None else _decided(step.decision),
+            _time(step.own),
+            _time(step.waiting or None),
+        )
+        for step in steps
     ]
+    table(("hook", "instance", "from", "plugin", "decided", "own time", "waiting"), rows)
+    changes = [(step.hook, step.instance, *change) for step in steps for change in _changes(step)]
+    if changes:
+        _section("What they changed")
+        table(("hook", "instance", "what", "before", "after"), changes)
 
 
-def _upstream(plan: Plan, exchange: Exchange) -> Upstream:
-    """Raises BadRequest when the rewrite refuses."""
-    service, limits = plan.service, plan.limits
-    assert service is not None
-    assert limits is not None
-    target = plan.target(exchange)
-    first = service.pick()
-    return Upstream(
-        service=service.name,
-        target=target,
-        host=exchange.request.headers.get("Host") or first.authority,
-        set_headers=dict(plan.set_headers or {}),
-        removed_headers=plan.remove_headers,
-        endpoints=tuple(
-            EndpointFact(endpoint.url, endpoint.weight, endpoint is first.endpoint) for endpoint in service.endpoints
-        ),
-        deciders=tuple(i.name for i in plan.pipeline.chain if "select_upstream" in i.impls),
-        connect=limits.connect,
-        response=limits.awaiting_head.seconds,
-        idle=limits.stalled.seconds,
-        total=limits.total,
-    )
+def _decided(decision: Decision) -> str:
+    detail = f": {decision.detail}" if decision.detail else ""
+    match decision.kind:
+        case "none":
+            return "–"
+        case "response":
+            return f"answered {decision.status}"
+        case "identity" | "endpoint":
+            return f"{decision.kind} {decision.value}"
+        case "delay":
+            return f"again in {decision.value} s"
+        case "problem":
+            return f"refused with {decision.status} {decision.value}{detail}"
+        case "held":
+            refused = "" if decision.status is None else f"refused with {decision.status}, "
+            return f"{refused}isolated{detail}"
+        case "failure":
+            return f"failed{detail}"
+
+
+def _changes(step: Step) -> Iterator[tuple[str, str, str]]:
+    for side, fields in (("request", step.request_headers), ("response", step.response_headers)):
+        for change in fields or ():
+            yield f"{side} header {change.name}", _value(change.before), _value(change.after)
+    for name in step.changed or ():
+        yield name, "", ""
+
+
+def _value(value: str | None) -> str:
+    return "(none)" if value is None else value
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 0.001 else f"{seconds * 1e6:.3g} µs"
+
+
+def _show_what_came(found: Explanation) -> None:
+    if found.attempts:
+        _section("Attempts")
+        rows = [
+            (
+                str(one.number),
+                one.endpoint or "none was picked",
+                "reused" if one.reused else "new",
+                str(one.status) if one.error is None and one.status is not None else one.error or "not sent",
+                _time(one.took),
+                one.reason or "",
+            )
+            for one in found.attempts
+        ]
+        table(("", "endpoint", "connection", "came to", "took", ""), rows)
+    if found.isolated:
+        _section("Isolated instances")
+        table(("instance", "state", "why"), ((one.instance, one.state, one.why) for one in found.isolated))
+    if found.events:
+        _section("Events meanwhile")
+        table(("event", ""), ((event.kind, event.message) for event in found.events))
+    if found.answer is not None:
+        _show_answer(found)
+
+
+def _show_answer(found: Explanation) -> None:
+    answer, times = found.answer, found.times
+    assert answer is not None
+    _section("The answer in place of which this came")
+    status = click.style(f"{answer.status} {answer.reason}", bold=True)
+    by = f"by {found.answers}" if found.answers else f"of service {found.upstream.service if found.upstream else '?'}"
+    click.echo(f"{status} {by}")
+    for name, value in answer.headers:
+        click.echo(f"{name}: {value}")
+    length = "content of a length nobody knows beforehand" if answer.body_length is None else ""
+    click.echo(length or f"{answer.body_length} bytes of content")
+    if found.refused is not None:
+        _show_problem(found.refused)
+    if times is not None:
+        _section("Time")
+        table(
+            ("all", "own time of hooks", "waiting of hooks", "upstream"),
+            [(_time(times.total), _time(times.own), _time(times.waiting), _time(times.upstream))],
+        )
+
+
+# -- what both tell -------------------------------------------------------------------------------------
+
+
+def _show_identity(found: Explanation) -> None:
+    identity = found.identity
+    if identity is None:
+        return
+    _section("Identity")
+    who = f" (asked: {', '.join(identity.by)})" if identity.by else " (no instance authenticates)"
+    click.echo(("required" if identity.required else "optional") + who)
+    if identity.subject is not None:
+        click.echo(f"caller {identity.subject}" + (f", by {identity.scheme}" if identity.scheme else ""))
+
+
+def _show_upstream(upstream: Upstream, found: Explanation) -> None:
+    _section("Upstream")
+    rows = [
+        ("service", upstream.service),
+        ("request", f"{found.asked.method} {upstream.target}"),
+        ("Host", upstream.host),
+    ]
+    rows += [(f"set {name}", value) for name, value in upstream.set_headers.items()]
+    rows += [("remove", name) for name in upstream.removed_headers]
+    first = "first" if found.live else "next"
+    for fact in upstream.endpoints:
+        weight = f"  weight {fact.weight}" if any(other.weight != 1 for other in upstream.endpoints) else ""
+        chosen = f"  ← {first}" if fact.next and len(upstream.endpoints) > 1 else ""
+        rows.append(("endpoint", fact.url + weight + chosen))
+    rows.append(("picked by", _policy(upstream)))
+    times = {"connect": upstream.connect, "response": upstream.response, "idle": upstream.idle, "total": upstream.total}
+    words = (f"{name} {'none' if value is None else format_duration(value)}" for name, value in times.items())
+    rows.append(("timeouts", ", ".join(words)))
+    if found.body_limit is not None:
+        rows.append(("body limit", format_size(found.body_limit)))
+    if found.upgrade is not None:
+        rows.append(("upgrade", f"{found.upgrade}, tunnelled when the service agrees"))
+    table(("", ""), rows)
+
+
+def _policy(upstream: Upstream) -> str:
+    if len(upstream.endpoints) == 1:
+        own = "the only endpoint"
+    else:
+        weighted = "weighted " if any(fact.weight != 1 for fact in upstream.endpoints) else ""
+        own = f"{weighted}round robin; another one when a connection cannot be made"
+    return f"{', '.join(upstream.deciders)} (select_upstream), else {own}" if upstream.deciders else own

@@ -1,6 +1,6 @@
 """The config of what instances may cost and how they fail, and of who is told."""
 
-from typing import Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -67,11 +67,26 @@ class AttributionConfig:
     )
 
 
+SHORTEST_SECRET: Final = 32
+"""Characters of a secret that nobody guesses: 128 bits even when they are hex digits."""
+
+
+@attrs.frozen
+class _LongEnough:
+    """A validator: nobody guesses the secret."""
+
+    def __call__(self, instance: object, attribute: "attrs.Attribute[Any]", secret: Secret) -> None:
+        if len(secret.reveal()) < SHORTEST_SECRET:
+            remedy = "`openssl rand -hex 32` prints a good one"
+            raise ValueError(f"must be {SHORTEST_SECRET} characters or more, for it signs tokens; {remedy}")
+
+
 @attrs.frozen
 class ExplainConfig:
     """Who may ask what became of a request, by the header X-Spork-Explain."""
 
     secret: Secret = setting(
         "What tokens are signed with, 32 characters or more; `spork explain --token` makes tokens.",
+        validator=_LongEnough(),
         metadata={SHORTHAND: True},
     )

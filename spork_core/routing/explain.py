@@ -96,7 +96,8 @@ def _looks_like(pattern: PathPattern, path: str) -> bool:
     first = pattern.segments[0] if pattern.segments else None
     if first is None or first == path.split("/", 2)[1]:
         return True
-    return SequenceMatcher(None, pattern.text, path).ratio() >= _ALIKE
+    alike = SequenceMatcher(None, pattern.text, path)  # most differ by far, and the first looks are forty times faster
+    return alike.real_quick_ratio() >= _ALIKE and alike.quick_ratio() >= _ALIKE and alike.ratio() >= _ALIKE
 
 
 def _conditions(route: Parsed[Any]) -> str:

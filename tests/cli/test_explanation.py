@@ -15,8 +15,9 @@ from spork_core.api import (
     Response,
     hookimpl,
 )
-from spork_core.cli.explanation import Asked, Explanation, explain
 from spork_core.config import loads
+from spork_core.explain.forecast import Inquiry, forecast
+from spork_core.explain.model import Explanation
 from spork_core.gateway import Gateway
 from spork_core.registry import Registry
 
@@ -64,7 +65,7 @@ def explained(method: str, path: str, *headers: tuple[str, str]) -> Explanation:
     offered: dict[str, type[Plugin[Any]]] = {"key": Key, "pick": Pick, "token": Token, "mock": Mock}
     registry = Registry(offered)
     gateway = Gateway(loads(CONFIG, plugins=registry, environ={}), registry)
-    return explain(gateway, Asked.of(method, path, headers, "localhost"))
+    return forecast(gateway.snapshot, Inquiry.of(method, path, headers, "localhost"))
 
 
 def test_a_route_that_authenticates_shows_its_401() -> None:
@@ -115,6 +116,23 @@ def test_an_upgrade_is_told() -> None:
 
 
 def test_a_url_is_read_as_clients_do() -> None:
-    asked = Asked.of("GET", "wss://me@api.example.com:8443?#part", (), "localhost")
+    asked = Inquiry.of("GET", "wss://me@api.example.com:8443?#part", (), "localhost")
 
     assert (asked.scheme, asked.host, asked.target) == ("https", "api.example.com:8443", "/?")
+
+
+def test_credentials_and_what_the_environment_says_are_not_shown() -> None:
+    text = """
+    services: {a: {endpoints: [http://127.0.0.1:1]}}
+    routes:
+      all: {match: {}, service: a, rewrite: {set_headers: {Authorization: Basic eDp5, X-Tag: "${env:TAG}"}}}
+    """
+    gateway = Gateway(loads(text, plugins=Registry({}), environ={"TAG": "from outside"}), Registry({}))
+    inquiry = Inquiry.of("GET", "/x?token=abc", [("Cookie", "a=b")], "localhost")
+
+    found = forecast(gateway.snapshot, inquiry)
+
+    assert found.upstream is not None
+    assert found.upstream.set_headers == {"Authorization": "***", "X-Tag": "${env:TAG}"}
+    assert (found.upstream.target, found.asked.target) == ("/x?token=***", "/x?token=***")
+    assert found.asked.headers == (("Cookie", "***"),)
