@@ -19,6 +19,7 @@ _SECTIONS: Final[dict[str, dict[str, str]]] = {
     "Start here": {
         "demo": "Start two backends and a gateway in front of them, to try things.",
         "init": "Write a commented spork.yaml to begin with.",
+        "new-plugin": "Write a plugin to begin with, with its tests.",
     },
     "Run": {
         "run": "Run the gateway.",
@@ -27,6 +28,7 @@ _SECTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "Look": {
         "check": "Say whether a config file is sound.",
+        "test": "Test a plugin, or what a client sees when services fail.",
         "explain": "Say what becomes of a request, and why.",
         "routes": "List the routes of a config file.",
         "plugins": "List the plugins: installed, configured, running.",
@@ -34,7 +36,7 @@ _SECTIONS: Final[dict[str, dict[str, str]]] = {
         "schema": "Print the JSON Schema of the config file, for editors.",
     },
 }
-_MODULES: Final = {"schema": "config"}
+_MODULES: Final = {"schema": "config", "new-plugin": "new_plugin"}
 _FROM_PLUGINS: Final = "From plugins"
 
 
@@ -54,7 +56,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if any(cmd_name in section for section in _SECTIONS.values()):
             module = import_module(f"spork_core.cli.commands.{_MODULES.get(cmd_name, cmd_name)}")
-            command: click.Command = getattr(module, cmd_name)
+            command: click.Command = getattr(module, cmd_name.replace("-", "_"))
             return command
         point = _offered().get(cmd_name)
         return None if point is None else _load(point)

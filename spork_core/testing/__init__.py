@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from spork_core.testing.control import StillClock
     from spork_core.testing.harness import Harness, gateway
     from spork_core.testing.law import Broken, Law
+    from spork_core.testing.link import Link, flaky
     from spork_core.testing.patience import holds
     from spork_core.testing.subject import Effort, Subject
     from spork_core.testing.transcript import Transcript
@@ -27,6 +28,7 @@ _HOMES: Final = {
     "control": ("StillClock",),
     "harness": ("Harness", "gateway"),
     "law": ("Broken", "Law"),
+    "link": ("Link", "flaky"),
     "patience": ("holds",),
     "subject": ("Effort", "Subject"),
     "transcript": ("Transcript",),
@@ -56,6 +58,7 @@ __all__ = [
     "Effort",
     "Harness",
     "Law",
+    "Link",
     "Message",
     "NoAnswer",
     "Received",
@@ -66,6 +69,7 @@ __all__ = [
     "Upstream",
     "Wire",
     "contract_suite",
+    "flaky",
     "gateway",
     "holds",
     "scripts",
