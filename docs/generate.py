@@ -1,19 +1,18 @@
-"""Writes the pages of docs/reference that the code already says: hooks, config, errors.
+"""Writes the pages of docs/reference that the code already says: hooks, config, errors, laws, the test kit.
 
 `python docs/generate.py` writes them; with `--check` it only names the stale ones, and fails when there are any.
 """
 
-import ast
-import inspect
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FunctionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import attrs
+from kit import laws_page, testing_page
+from markdown import page, prose, signature, slug, table
 
 from spork_core import errors, hookspecs
 from spork_core.config import GatewayConfig, describe
@@ -23,8 +22,8 @@ REFERENCE: Final = Path(__file__).resolve().parent / "reference"
 
 def main(arguments: list[str]) -> int:
     stale = []
-    for name, page in PAGES.items():
-        path, text = REFERENCE / name, page()
+    for name, write in PAGES.items():
+        path, text = REFERENCE / name, write()
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
             if "--check" not in arguments:
@@ -33,22 +32,6 @@ def main(arguments: list[str]) -> int:
         print(f"stale: {', '.join(stale)}; run `tox -e fix`")
         return 1
     return 0
-
-
-def page(title: str, source: str, *blocks: str) -> str:
-    note = f"<!-- Written by docs/generate.py from {source}: change that, then run `tox -e fix`. -->"
-    return "\n\n".join([f"# {title}", note, *(block.strip() for block in blocks)]) + "\n"
-
-
-def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def prose(text: str | None) -> str:
-    """A docstring as Markdown: its paragraphs unwrapped, ``literals`` with one backtick."""
-    paragraphs = inspect.cleandoc(text or "").replace("``", "`").split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 # -- hooks ----------------------------------------------------------------------------------------------
@@ -64,15 +47,6 @@ KINDS: Final = {
 def hooks_of(group: type) -> dict[str, FunctionType]:
     """The specified hooks of a class, in the order they are written."""
     return {name: hook for name, hook in vars(group).items() if hasattr(hook, "spork_spec")}
-
-
-def signature(hook: Callable[..., object]) -> str:
-    """The ``def`` line as it stands in the source, without quotes around annotations."""
-    node = ast.parse(textwrap.dedent(inspect.getsource(hook))).body[0]
-    assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    word = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    return f"{word} {node.name}({ast.unparse(node.args)}){returns}".replace("'", "")
 
 
 def hooks_page() -> str:
@@ -109,11 +83,6 @@ def hooks_page() -> str:
 
 
 # -- config ---------------------------------------------------------------------------------------------
-
-
-def slug(title: str) -> str:
-    """The anchor that GitHub and MyST give a heading."""
-    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def nested(hint: Any, path: str) -> Iterator[tuple[type, str]]:
@@ -206,6 +175,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "config.md": config_page,
     "errors.md": errors_page,
     "hooks.md": hooks_page,
+    "laws.md": laws_page,
+    "testing.md": testing_page,
 }
 
 if __name__ == "__main__":

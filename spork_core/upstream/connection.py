@@ -204,7 +204,10 @@ class UpstreamConnection(asyncio.Protocol):
                 self._limits.awaiting_head.start(self)
             return
         if self.busy:
-            self.fail(error if isinstance(error, Problem) else UpstreamReset(reason=f"request body: {error!r}"))
+            if not isinstance(error, Problem):
+                reset = UpstreamReset(reason=f"request body: {error!r}")
+                reset.__cause__, error = error, reset  # where a plugin's own body went wrong
+            self.fail(error)
 
     def abort(self) -> None:
         """Closes the connection at once; what it was doing is lost."""
