@@ -2,12 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from spork_core import __version__
+from spork_core.attribution import words_of
 from spork_core.build import local_routes
 from spork_core.engine import Engine
 from spork_core.errors import NotFound, Problem
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from spork_core.gateway import Gateway
 
 _HEALTH_SECONDS = 1.0
+_DEEPEST = 20
+"""So deep may lie what a plugin tells of itself."""
 
 
 class AdminSite:
@@ -131,8 +135,8 @@ class AdminSite:
                     word = await call_hook(instance, "health", view)
             except TimeoutError:
                 word = f"no answer within {_HEALTH_SECONDS:g} s"
-            except (Exception, SystemExit) as error:
-                word = f"{type(error).__name__}: {error}"
+            except Exception as error:
+                word = words_of(error)
             found[name] = None if word is None else str(word)
         return found
 
@@ -144,7 +148,7 @@ class AdminSite:
         for name, instance in snapshot.instances.items():
             try:
                 says = await call_hook(instance, "describe", gateway.view())
-            except (Exception, SystemExit) as error:
+            except Exception as error:
                 says = f"describe failed: {type(error).__name__}"
             instances[name] = {
                 "use": instance.config.use,
@@ -159,7 +163,7 @@ class AdminSite:
                     hook: {"calls": stats.calls, "own_seconds": stats.own, "waiting_seconds": stats.waiting}
                     for hook, stats in instance.stats.items()
                 },
-                "describe": says,
+                "describe": _plain(says),
             }
         services = {
             service.name: [
@@ -181,7 +185,7 @@ class AdminSite:
                 "connections_refused": 0 if front is None else front.refused,
                 "exchanges": snapshot.running,
                 "routes": len(snapshot.plans),
-                "events": [attrs.asdict(event) for event in gateway.events],
+                "events": [_plain(attrs.asdict(event, recurse=False)) for event in gateway.events],
                 "events_count": gateway.events.count,
                 "instances": instances,
                 "services": services,
@@ -194,3 +198,17 @@ class AdminSite:
             return Response(409, "This gateway was started without a config file.\n")
         self._gateway.on_reload()
         return Response(202, "Reload begun; GET /status tells how it went.\n")
+
+
+def _plain(value: object, depth: int = 0) -> Any:
+    """``value`` as JSON can say it. What plugins say of themselves must not keep the others from being heard."""
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        return {str(key): _plain(inner, depth + 1) for key, inner in value.items()}
+    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner, depth + 1) for inner in value]
+    try:
+        return str(value)
+    except Exception:  # of a plugin's class
+        return f"a {type(value).__name__}"

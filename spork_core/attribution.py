@@ -8,7 +8,6 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 from sys import modules
-from types import FrameType, TracebackType
 from typing import Any
 
 from attrs import frozen
@@ -76,31 +75,40 @@ UNMETERED = Metering(hooks=False)
 
 
 def place_of(function: Callable[..., Any]) -> str:
-    """``file:line`` of a function's definition; its name when it has no source."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    """``file:line`` of the definition of a function, or of a class by its ``__init__``; its name without source."""
+    inner = inspect.unwrap(function.__init__ if inspect.isclass(function) else function)
+    code = getattr(inner, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)
 
 
-def place_in(trace: TracebackType | None, function: Callable[..., Any]) -> str:
-    """``file:line`` of the innermost frame of ``trace`` that is of the same package as ``function``; where there is
-    none, of the function's definition."""
+def place_in(error: BaseException, function: Callable[..., Any]) -> str:
+    """``file:line`` of the innermost frame that ``error``, or what it came from, passed in the same package as
+    ``function``; where there is none, of the function's definition."""
     home = home_of(function)
-    found = None
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if home is not None and Path(file).is_relative_to(home):
-            found = f"{file}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return found or place_of(function)
+    come_from: BaseException | None = error
+    seen: set[int] = set()  # causes may run in a ring
+    while home is not None and come_from is not None and id(come_from) not in seen:
+        seen.add(id(come_from))
+        found = None
+        trace = come_from.__traceback__
+        while trace is not None:
+            file = trace.tb_frame.f_code.co_filename
+            if Path(file).is_relative_to(home):
+                found = f"{file}:{trace.tb_lineno}"
+            trace = trace.tb_next
+        if found is not None:
+            return found
+        come_from = come_from.__cause__ or come_from.__context__
+    return place_of(function)
 
 
-def innermost(frame: FrameType | None, home: Path) -> str | None:
-    """``file:line`` of the innermost frame at or above ``frame`` whose source lies in ``home``; None without one."""
-    while frame is not None:
-        if Path(frame.f_code.co_filename).is_relative_to(home):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        frame = frame.f_back
-    return None
+def words_of(error: BaseException) -> str:
+    """The type of ``error`` and what it says, if it says anything: also its words may raise."""
+    try:
+        words = str(error)
+    except BaseException as another:  # of a plugin's class, in code that runs after a failure
+        words = f"its text cannot be had ({type(another).__name__})"
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def home_of(thing: Callable[..., Any]) -> Path | None:

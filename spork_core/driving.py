@@ -3,8 +3,11 @@
 Rules of this file
 1. Whatever the coroutine yields goes to the event loop as it is, and whatever the loop throws goes in: to both sides
    there is nothing in between.
-2. A cancellation that comes from outside leaves here as one, even when the hook swallows it. A CancelledError that
-   comes from inside, because something the hook awaited was cancelled, is the hook's failure: nobody has left.
+2. A cancellation that comes from outside leaves here as one, even when the hook swallows it, goes on, or raises
+   something else in its place. A CancelledError that comes from inside, because something the hook awaited was
+   cancelled, is the hook's failure: nobody has left. So is a GeneratorExit that it raises.
+3. From outside is what the running task was asked for since the hook first waited: one that runs after its client left,
+   as ``on_complete`` does, is under a task that has been cancelled all along.
 """
 
 import asyncio
@@ -28,36 +31,48 @@ def driven(
     ``marks``: keep them in the exchange, too.
     """
     blocking = metering.blocking if metering.blocked is not None else None
+    kept = metering.hooks
 
     @coroutine
     def drive(exchange: Exchange, *given: Any) -> Generator[Any, None, Any]:
         steps = function(*given)
         own = waiting = 0.0
         thrown: BaseException | None = None
+        left: asyncio.CancelledError | None = None
+        """The last cancellation that was thrown in, from wherever it came."""
+        task: asyncio.Task[Any] | None = None
+        before = -1  # until it waits: most never do, and asking costs 0.25 µs
         since = perf_counter()
         try:
             while True:
                 try:
                     waited_for = steps.send(None) if thrown is None else steps.throw(thrown)
                 except StopIteration as done:
-                    if isinstance(thrown, asyncio.CancelledError) and _cancelled():
-                        log.error(
-                            "instance %s swallowed a cancellation in %s (%s): let CancelledError through",
-                            stats.instance,
-                            stats.hook,
-                            place_of(function),
-                        )
-                        raise thrown from None
+                    if left is not None and _asked(task, before):
+                        _swallowed(stats, function)
+                        raise left from None
                     return done.value
                 except asyncio.CancelledError as error:
-                    if _cancelled():
+                    if before < 0:
+                        task = asyncio.current_task()
+                    if left is not None if task is None else task.cancelling() > max(before, 0):
                         raise
                     raise RuntimeError("something it awaited was cancelled") from error
+                except BaseException as error:
+                    if left is not None and _asked(task, before):
+                        _swallowed(stats, function, error)
+                        raise left from error
+                    if isinstance(error, GeneratorExit):
+                        raise RuntimeError("it raised GeneratorExit") from error
+                    raise
                 finally:
                     took = perf_counter() - since
                     own += took
                     if blocking is not None and took > blocking and metering.blocked is not None:
                         metering.blocked(stats, took, place_of(function))
+                if before < 0:
+                    task = asyncio.current_task()
+                    before = 0 if task is None else task.cancelling()
                 since = perf_counter()
                 try:
                     yield waited_for
@@ -67,13 +82,17 @@ def driven(
                     raise
                 except BaseException as error:  # a cancellation, mostly: the hook's to handle
                     thrown = error
+                    if isinstance(error, asyncio.CancelledError):
+                        left = error
                 now = perf_counter()
                 waiting += now - since
                 since = now
         finally:
-            stats.calls += 1
-            stats.own += own
-            stats.waiting += waiting
+            thrown = left = None  # the trace of what leaves here holds this frame: no ring of the two
+            if kept:
+                stats.calls += 1
+                stats.own += own
+                stats.waiting += waiting
             if marks:
                 if exchange.marks is None:
                     exchange.marks = []
@@ -82,7 +101,17 @@ def driven(
     return drive
 
 
-def _cancelled() -> bool:
-    """True when the running task is asked to end: by a client that left, or by a time limit around it."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
+def _asked(task: "asyncio.Task[Any] | None", before: int) -> bool:
+    """True when ``task`` is asked to end, by a client that left or a time limit around it, more often than ``before``.
+    Without a task it was a Fiber's cancellation, which nothing else throws in."""
+    return task is None or task.cancelling() > before
+
+
+def _swallowed(stats: HookStats, function: Callable[..., Any], error: BaseException | None = None) -> None:
+    log.error(
+        "instance %s swallowed a cancellation in %s (%s): let CancelledError through",
+        stats.instance,
+        stats.hook,
+        place_of(function),
+        exc_info=error,
+    )

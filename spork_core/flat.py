@@ -9,6 +9,8 @@ Rules of this file
 1. It decides nothing: a ``Shape`` says what the text must do.
 2. Names in the text: ``f0`` is the call of index 0, ``x0`` says that it failed and gives the PluginFailed, ``s0`` keeps
    its times, ``m0`` does so on the way out of a raising call, ``b0`` is told when it took too long.
+3. What is raised at the end of a phase is no local name of it any more: the trace of an error holds the frame, and a
+   frame that holds the error makes a ring that only the garbage collector opens.
 """
 
 import asyncio
@@ -71,8 +73,9 @@ def _source(shape: PhaseShape) -> str:
     text.add(1, f"{'async ' if is_async else ''}def phase({shape.takes}):")
     if measured and shape.marks:
         text.add(2, "marks = exchange.marks", "if marks is None:", "    marks = exchange.marks = []")
-    if shape.kind is Kind.MAP:
-        text.add(2, "failed = None")
+    last = _LAST.get(shape.kind) if shape.kind is Kind.MAP or is_async else None
+    if last is not None:
+        text.add(2, f"{last} = None")
     since = False
     for at, call in enumerate(shape.calls):
         if call.measured and not since:
@@ -81,8 +84,10 @@ def _source(shape: PhaseShape) -> str:
         since = call.measured
     for at in range(shape.after):
         text.add(2, f"after{at}({shape.takes})")
-    if shape.kind is Kind.MAP:
-        text.add(2, "if failed is not None:", "    raise failed")
+    if last is not None:
+        text.add(
+            2, f"if {last} is not None:", "    try:", f"        raise {last}", "    finally:", f"        del {last}"
+        )
     if shape.kind in (Kind.GATE, Kind.FIRST):
         text.add(2, "return None")
     text.add(1, "return phase")
@@ -117,13 +122,13 @@ def _until(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
     _cancelled(text, call)
     text.add(2, "except BaseException as error:")
     if call.forgiven:
-        text.add(2, f"    x{at}(error)", "    answer = None")
+        text.add(2, f"    x{at}(exchange, error)", "    answer = None")
     else:
-        text.add(2, *out, f"    raise x{at}(error) from error")
+        text.add(2, *out, f"    raise x{at}(exchange, error) from error")
     _measure(text, at, call, shape)
     strict = " and type(answer) is not bool" if shape.strict else ""
     text.add(2, "if answer is not None:", f"    if isinstance(answer, answers){strict}:", "        return answer")
-    text.add(2, f"    {'' if call.forgiven else 'raise '}x{at}(answer)")
+    text.add(2, f"    {'' if call.forgiven else 'raise '}x{at}(exchange, answer)")
 
 
 def _replace(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
@@ -132,21 +137,26 @@ def _replace(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
     kept = "" if call.forgiven else "failed = "
     text.add(2, "try:", f"    {_called(at, call)}", "except Problem as problem:", "    failed = problem")
     _cancelled(text, call)
-    text.add(2, "except BaseException as error:", f"    {kept}x{at}(error)", "else:")
+    text.add(2, "except BaseException as error:", f"    {kept}x{at}(exchange, error)", "else:")
     text.add(2, "    if answer is not None:", "        if isinstance(answer, Response):")
-    text.add(2, "            exchange.response = answer", "        else:", f"            {kept}x{at}(answer)")
+    text.add(2, "            exchange.response = answer", "        else:", f"            {kept}x{at}(exchange, answer)")
     _measure(text, at, call, shape)
 
 
 def _watch(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
     """Watch: failures are logged and counted, and change nothing. Answers are ignored, but a coroutine from a ``def``
-    is work that would not be done."""
+    is work that would not be done. A cancellation, of a client that closes as soon as it has its answer, does not skip
+    the ones behind: they free what they hold. It is raised at the end."""
     text.add(2, "try:", f"    {_called(at, call)}")
-    _cancelled(text, call)
-    text.add(2, "except BaseException as error:", f"    x{at}(error)", "else:")
-    text.add(2, "    if answer is not None and iscoroutine(answer):", f"        x{at}(answer)")
+    if call.awaited:
+        text.add(2, "except CancelledError as error:", "    left = error", "except GeneratorExit:", "    raise")
+    text.add(2, "except BaseException as error:", f"    x{at}(exchange, error)", "else:")
+    text.add(2, "    if answer is not None and iscoroutine(answer):", f"        x{at}(exchange, answer)")
     _measure(text, at, call, shape)
 
+
+_LAST: Final = {Kind.MAP: "failed", Kind.WATCH: "left"}
+"""What a phase raises only when all its calls are done."""
 
 _WRITERS: Final = {Kind.GATE: _until, Kind.FIRST: _until, Kind.MAP: _replace, Kind.WATCH: _watch}
 
@@ -154,6 +164,7 @@ _NAMES: Final = {
     "Problem": Problem,
     "Response": Response,
     "Cancelled": (asyncio.CancelledError, GeneratorExit),
+    "CancelledError": asyncio.CancelledError,
     "iscoroutine": asyncio.iscoroutine,
     "now": perf_counter,
 }

@@ -149,6 +149,7 @@ class Gateway:
         self._paths: list[str] = []
         """The unix sockets that were bound here."""
         self._retiring: dict[asyncio.Task[None], Snapshot] = {}
+        self._coming: Snapshot | None = None
         self._changing = asyncio.Lock()
 
     def _build(self, config: GatewayConfig, old: Snapshot | None = None) -> Snapshot:
@@ -163,6 +164,11 @@ class Gateway:
     def view(self) -> View:
         """What the plugins of the current snapshot see."""
         return self._view(self.snapshot.resources)
+
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The one that serves, the one that a reload starts just now, and those whose exchanges still end."""
+        coming = self._coming
+        return (self.snapshot, *(() if coming is None else (coming,)), *tuple(self._retiring.values()))
 
     @property
     def config(self) -> GatewayConfig:
@@ -196,9 +202,12 @@ class Gateway:
                     bound.append(self._bind(listener.address))
                 if admin_socket is None and admin is not None:
                     admin_socket = self._bind(admin.listen.address)
+            self.events.settle()
+            await self._oversight.watch(config, serving=False)
             await self.snapshot.start(self._view)
             await self._oversight.watch(config)
         except BaseException:
+            await self._oversight.stop()
             for sock in (*bound, *((admin_socket,) if admin_socket is not None else ())):
                 sock.close()
             self._unlink()
@@ -256,7 +265,11 @@ class Gateway:
         check_sockets(old.config, config)
         # In a thread: building 1,000 routes takes longer than an exchange likes to wait, and TLS files are read.
         contexts, new, admin_paths = await asyncio.to_thread(self._prepare, config, old)
-        await new.start(self._view, old)
+        self._coming = new
+        try:
+            await new.start(self._view, old)
+        finally:
+            self._coming = None
         # From here on nothing can fail, and nothing awaits.
         for mine, renewed in zip(self._contexts, contexts, strict=True):
             if mine is not None and renewed is not None:

@@ -7,17 +7,21 @@ Rules of this file
 2. An isolated instance is skipped, or exchanges that would have called it are refused: as ``on_failure``, or the
    budget's ``then``, says.
 3. When its pause is over, one exchange tries it. That one alone decides: a hook that had failed goes well in it, and
-   the instance is released; one fails, and the next pause is twice as long; none of them is called, and the next
-   exchange tries.
+   the instance is released; one fails, and the next pause is twice as long; none of them is called, or the exchange is
+   broken off within one, and the next exchange tries.
+4. What an instance was given it may give back: an exchange that began before it was isolated, or that tried it, still
+   tells it of attempts and of the end. Watches change nothing, and may free what the instance holds for the exchange.
+5. An exchange fails once, however many hooks fail in it: a share of exchanges is what the config speaks of.
 """
 
 from collections.abc import Callable
+from math import ceil
 from typing import Final, Literal
 
 from spork_core.clock import Clock
 from spork_core.config.policy import BudgetConfig, QuarantineConfig
 from spork_core.events import Events
-from spork_core.exchange import Exchange
+from spork_core.exchange import Exchange, StateKey
 from spork_core.units import format_duration
 
 Effect = Literal["skip", "deny"]
@@ -84,12 +88,18 @@ class Isolation:
         self._over = 0
         """Overruns since the last warning."""
         self._pause = 0.0
+        self._since_ns = 0
+        """When it was isolated the last time."""
         self._until = 0.0
         self._probe: Exchange | None = None
-        self._probe_failed = self._probe_proved = False
+        self._probe_failed = self._probe_proved = self._probe_broke_off = False
         self._for_budget = False
         self._suspects: set[str] = set()
         """The hooks that failed in the window, and since."""
+        self._counted: StateKey[bool] = StateKey(f"{name} failed")
+        """Set in exchanges that have been counted as failed."""
+        self._tried: StateKey[bool] = StateKey(f"{name} tried")
+        """Set in exchanges that have tried it."""
 
     @property
     def state(self) -> str:
@@ -103,7 +113,7 @@ class Isolation:
     @property
     def retry_after(self) -> int:
         """Whole seconds until it is tried again, at least 1."""
-        return max(1, int(self._until - self._now()) + 1)
+        return max(1, ceil(self._until - self._now()))
 
     def _word(self) -> str:
         if not self._for_budget:
@@ -115,14 +125,18 @@ class Isolation:
 
     # -- what happens to it -------------------------------------------------------------------------
 
-    def failed(self, hook: str) -> None:
+    def failed(self, exchange: Exchange, hook: str) -> None:
         """A hook of it failed."""
         if self.effect is not None:
-            self._probe_failed = True
             self._suspects.add(hook)
+            self._probe_failed |= exchange is self._probe
             return
         if not self._on:
             return
+        if self._counted in exchange:
+            self._suspects.add(hook)
+            return
+        exchange[self._counted] = True
         config, exchanges = self._quarantine, self._exchanges()
         count = self._failures.add(self._now(), exchanges - 1)
         self._suspects = {hook} if count == 1 else self._suspects | {hook}
@@ -131,12 +145,12 @@ class Isolation:
             within = format_duration(config.within)
             self._isolate(self._on_failure, f"it failed in {count} of {of} exchanges within {within}", config.pause)
 
-    def overrun(self, seconds: float) -> None:
-        """Its hooks have taken ``seconds`` in one exchange, which is past its budget."""
+    def overrun(self, exchange: Exchange, seconds: float) -> None:
+        """Its hooks have taken ``seconds`` in ``exchange``, which is past its budget."""
         budget = self._budget
         assert budget is not None
         if self.effect is not None:
-            self._probe_failed = True
+            self._probe_failed |= exchange is self._probe
             return
         now = self._now()
         self._over += 1
@@ -160,17 +174,31 @@ class Isolation:
                 budget=True,
             )
 
-    def admits(self, exchange: Exchange, hook: str) -> bool:
-        """True when ``exchange`` may call ``hook`` although the instance is isolated: the one that tries it."""
+    def admits(self, exchange: Exchange) -> bool:
+        """True when ``exchange`` may call a hook although the instance is isolated: the one that tries it."""
         if exchange is not self._probe:
             now = self._now()
-            if now < self._until:
-                return False
+            if now < self._until or self.effect is None:
+                return self.effect is None
             # Also when the exchange before that tried it has not ended in a whole pause: it may hang in there.
             self._probe, self._until = exchange, now + self._pause
-            self._probe_failed, self._probe_proved = False, self._for_budget
-        self._probe_proved |= hook in self._suspects
+            self._probe_failed = self._probe_proved = self._probe_broke_off = False
+            exchange[self._tried] = True
         return True
+
+    def owes(self, exchange: Exchange) -> bool:
+        """True when it must be told of ``exchange`` although it is isolated, for it has had to do with it."""
+        return exchange.started_ns < self._since_ns or self._tried in exchange
+
+    def went_well(self, exchange: Exchange, hook: str) -> None:
+        """A hook that ``exchange`` was admitted to has answered."""
+        if exchange is self._probe:
+            self._probe_proved |= self._for_budget or hook in self._suspects
+
+    def broke_off(self, exchange: Exchange) -> None:
+        """A hook that ``exchange`` was admitted to was cancelled: whether it would have gone well nobody knows."""
+        if exchange is self._probe:
+            self._probe_broke_off = True
 
     def ended(self, exchange: Exchange) -> None:
         """An exchange is over; when it is the one that tried the instance, that is decided."""
@@ -181,7 +209,7 @@ class Isolation:
             self._pause = min(self._pause * 2, max(self._quarantine.max_pause, self._pause))
             self._until = self._now() + self._pause
             return
-        if not self._probe_proved:
+        if self._probe_broke_off or not self._probe_proved:
             self._until = self._now()
             return
         self.effect, self.why = None, ""
@@ -193,6 +221,7 @@ class Isolation:
     def _isolate(self, effect: Effect, why: str, pause: float, *, budget: bool = False) -> None:
         self.effect, self.why, self.times = effect, why, self.times + 1
         self._for_budget = budget
+        self._since_ns = self._clock.monotonic_ns()
         self._pause, self._until = pause, self._now() + pause
         self._failures.since = self._overruns.since = float("-inf")
         means = "its hooks are skipped" if effect == "skip" else "exchanges that need it are refused"

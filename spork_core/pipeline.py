@@ -22,9 +22,9 @@ from typing import Any, Final
 from attrs import evolve
 
 from spork_core import flat
-from spork_core.attribution import UNMETERED, Called, Calling, Metering, Observer, place_in, place_of
+from spork_core.attribution import UNMETERED, Called, Calling, Metering, Observer, place_in, place_of, words_of
 from spork_core.driving import driven
-from spork_core.errors import PluginFailed, PluginIsolated
+from spork_core.errors import PluginFailed, PluginIsolated, Problem
 from spork_core.exchange import Exchange
 from spork_core.hookspecs import KINDS, HookKind, Kind
 from spork_core.registry import Instance
@@ -98,9 +98,9 @@ class Pipeline:
             one.joined(self)
         self.compile()
 
-    def compile(self) -> None:
-        """Writes the phases for the state that the instances are in now."""
-        for hook in KINDS:
+    def compile(self, hooks: Collection[str] = _ALL) -> None:
+        """Writes the phases of ``hooks`` for the state that the instances are in now."""
+        for hook in hooks:
             chain = self.chain if hook in self._hooks else ()
             setattr(self, hook, self._phase(hook, KINDS[hook], [one for one in chain if hook in one.impls]))
 
@@ -167,7 +167,7 @@ def _budgets(instances: dict[str, Instance]) -> Callable[[Exchange], object]:
         for name, seconds in spent.items():
             budget = instances[name].config.budget
             if budget is not None and seconds > budget.time:
-                instances[name].isolation.overrun(seconds)
+                instances[name].isolation.overrun(exchange, seconds)
 
     return look
 
@@ -192,22 +192,23 @@ class _Call:
                 function = _timed(function, instance.config.timeout)
         if metering.observer is not None:
             function, wrapped = self._observed(function, wrapped, is_async, metering.observer), True
-        if instance.isolation.effect is not None:
+        isolated = instance.isolation.effect is not None
+        if isolated:
             function, wrapped = self._held(function, wrapped, is_async), True
         self.shape = flat.Shape(
             arguments=f"exchange, {given}" if wrapped and given else "exchange" if wrapped else given,
             awaited=is_async,
             forgiven=instance.on_failure == "open" and kind.kind is not Kind.WATCH,
-            measured=metering.hooks and not is_async,
+            measured=metering.hooks and not is_async and not isolated,
         )
         self.parts = (function, self.failed, self._stats, self._measured, self._blocked)
 
-    def failed(self, what: BaseException | object) -> PluginFailed:
+    def failed(self, exchange: Exchange, what: BaseException | object) -> PluginFailed:
         """Counts, logs and names a failure. ``what``: the exception, or the answer of a wrong type."""
         instance, hook = self._instance, self._hook
         if isinstance(what, BaseException):
-            reason = f"{type(what).__name__}: {what}" if str(what) else type(what).__name__
-            place = place_in(what.__traceback__, self._plain)
+            reason = words_of(what)
+            place = place_in(what, self._plain)
         else:
             wanted = " or ".join(t.__name__ for t in (*self._kind.answer, type(None)))
             reason = f"answered with {type(what).__name__}, not {wanted}"
@@ -228,13 +229,13 @@ class _Call:
         )
         instance.failures += 1
         instance.last_failure = f"{hook} at {place}: {reason}"
-        instance.isolation.failed(hook)
+        instance.isolation.failed(exchange, hook)
         failed = PluginFailed(instance.name, hook, reason)
         failed.__cause__ = trace
         return failed
 
     def _measured(self, exchange: Exchange, took: float) -> None:
-        """A call that raised took so long."""
+        """A call took so long that raised, or that was let through a door."""
         stats = self._stats
         stats.calls += 1
         stats.own += took
@@ -290,8 +291,9 @@ class _Call:
     def _held(self, function: Callable[..., Any], wrapped: bool, is_async: bool) -> Callable[..., Any]:
         """The door of an isolated instance: one exchange tries it, the others pass by or are refused."""
         isolation, instance, hook = self._instance.isolation, self._instance, self._hook
-        denies = isolation.effect == "deny" and self._kind.kind is not Kind.WATCH
-        observer = self._metering.observer
+        watches = self._kind.kind is Kind.WATCH
+        denies = isolation.effect == "deny" and not watches
+        observer, measured = self._metering.observer, self._metering.hooks
 
         def hold(exchange: Exchange) -> None:
             if observer is not None:
@@ -300,14 +302,33 @@ class _Call:
                 raise PluginIsolated(instance.name, hook, isolation.why, isolation.retry_after)
 
         def held(exchange: Exchange, *given: Any) -> Any:
-            if isolation.admits(exchange, hook):
-                return function(exchange, *given) if wrapped else function(*given)
-            return hold(exchange)
+            if not isolation.admits(exchange) and not (watches and isolation.owes(exchange)):
+                return hold(exchange)
+            since = perf_counter()
+            try:
+                answer = function(exchange, *given) if wrapped else function(*given)
+            except Problem:
+                isolation.went_well(exchange, hook)
+                raise
+            finally:
+                if measured:  # here, for a call that is held is none
+                    self._measured(exchange, perf_counter() - since)
+            isolation.went_well(exchange, hook)
+            return answer
 
         async def held_async(exchange: Exchange, *given: Any) -> Any:
-            if isolation.admits(exchange, hook):
-                return await function(exchange, *given)
-            return hold(exchange)
+            if not isolation.admits(exchange) and not (watches and isolation.owes(exchange)):
+                return hold(exchange)
+            try:
+                answer = await function(exchange, *given)
+            except Problem:
+                isolation.went_well(exchange, hook)
+                raise
+            except (asyncio.CancelledError, GeneratorExit):
+                isolation.broke_off(exchange)
+                raise
+            isolation.went_well(exchange, hook)
+            return answer
 
         return held_async if is_async else held
 

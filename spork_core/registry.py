@@ -89,6 +89,7 @@ class Instance:
     """One plugin instance of a snapshot, with its policy and what it has been through."""
 
     __slots__ = (
+        "_begun",
         "_pipelines",
         "challenge",
         "config",
@@ -136,18 +137,22 @@ class Instance:
         self.started = False
         self.users = 0
         """Snapshots that hold it; at 0 it is shut down."""
-        self._pipelines: list[ref[Pipeline]] = []
+        self._pipelines: dict[ref[Pipeline], int] = {}
+        """Whose chain it is in, and how many exchanges each had begun when that was last looked at."""
+        self._begun = 0
 
     def joined(self, pipeline: "Pipeline") -> None:
         """It is in the chain of ``pipeline``, which is compiled anew when it is isolated or released."""
-        self._pipelines = [known for known in self._pipelines if known() is not None]
-        self._pipelines.append(ref(pipeline))
-
-    def _living(self) -> "list[Pipeline]":
-        return [pipeline for known in self._pipelines if (pipeline := known()) is not None]
+        self._pipelines[ref(pipeline, self._pipelines.pop)] = pipeline.exchanges
 
     def _exchanges(self) -> int:
-        return sum(pipeline.exchanges for pipeline in self._living())
+        """How many exchanges its pipelines have begun, those that are gone included."""
+        for known, seen in self._pipelines.copy().items():  # another thread may build a pipeline just now
+            pipeline = known()
+            if pipeline is not None:
+                self._begun += pipeline.exchanges - seen
+                self._pipelines[known] = pipeline.exchanges
+        return self._begun
 
     def refresh(self) -> None:
         """Its pipelines are compiled anew when it was ever isolated: one may have been built while that changed."""
@@ -155,8 +160,11 @@ class Instance:
             self._changed()
 
     def _changed(self) -> None:
-        for pipeline in self._living():
-            pipeline.compile()
+        hooks = (*self.stats, "on_complete")  # where probes end
+        for known in self._pipelines.copy():
+            pipeline = known()
+            if pipeline is not None:
+                pipeline.compile(hooks)
 
     def __repr__(self) -> str:
         return f"<Instance {self.name} use={self.config.use} {self.on_failure}>"
@@ -235,6 +243,10 @@ def _misnamed(plugin: Plugin[Any], config: InstanceConfig, path: str) -> Iterabl
         if isinstance(value := getattr(cls, name), str):
             message = f"{name} of plugin {config.use} is a text, not a tuple of them"
             yield ConfigProblem(message, path=path, remedy=f'write {name} = ("{value}",)')
+    for name in ("export_state", "import_state"):
+        if iscoroutinefunction(getattr(cls, name)):
+            message = f"{cls.__module__}.{cls.__qualname__}.{name} is an async def, which nobody would await"
+            yield ConfigProblem(message, path=path, remedy="write def: state is handed over in one step")
     for attribute in dir(cls):
         options = getattr(getattr(cls, attribute, None), "spork_impl", None)
         if options is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from inspect import isawaitable
 from typing import Any, Final
 
+from spork_core.attribution import place_in, words_of
 from spork_core.clock import Clock
 from spork_core.config.model import GatewayConfig
 from spork_core.engine import Engine
@@ -158,12 +159,12 @@ class Snapshot:
         except BaseException as error:
             for instance in reversed(begun):
                 await _stop(instance, view(self.resources))
-            if not isinstance(error, (Exception, SystemExit)):
+            if isinstance(error, ConfigError) or not isinstance(error, Exception):
                 raise
-            if isinstance(error, ConfigError):
-                raise
-            message = f"instance did not start: {type(error).__name__}: {error}"
-            raise ConfigError([ConfigProblem(message, path=f"$.plugins.{begun[-1].name}")]) from error
+            late = begun[-1]
+            place = place_in(error, type(late.plugin))
+            message = f"instance did not start: {words_of(error)}, at {place}"
+            raise ConfigError([ConfigProblem(message, path=f"$.plugins.{late.name}")]) from error
         for door in self.doors.values():
             door.shared = self.resources
         for instance in self.instances.values():
@@ -190,12 +191,28 @@ class Snapshot:
 
 
 async def call_hook(instance: Instance, hook: str, view: GatewayView) -> Any:
-    """Calls a gateway hook of one instance, ``def`` or ``async def``; None when it has none. Raises what it raises."""
+    """Calls a gateway hook of one instance, ``def`` or ``async def``; None when it has none.
+
+    Raises what it raises: what is no Exception, and no cancellation that the caller is asked for, as a RuntimeError.
+    """
     impl = instance.impls.get(hook)
     if impl is None:
         return None
-    answer = impl.function(*(view for _ in impl.argnames))
-    return await answer if isawaitable(answer) else answer
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    awaiting = False
+    try:
+        answer: Any = impl.function(*(view for _ in impl.argnames))
+        awaiting = isawaitable(answer)
+        return await answer if awaiting else answer
+    except Exception:
+        raise
+    except BaseException as error:
+        if awaiting and isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > before):
+            raise
+        if awaiting and isinstance(error, GeneratorExit):
+            raise
+        raise RuntimeError(f"{hook} raised {words_of(error)}") from error
 
 
 def _hand_over(old: Instance | None, new: Instance) -> None:
@@ -207,8 +224,8 @@ def _hand_over(old: Instance | None, new: Instance) -> None:
         state = old.plugin.export_state()
         if state is not None:
             new.plugin.import_state(state)
-    except (Exception, SystemExit) as error:
-        message = f"the state of the instance before it could not be taken over: {type(error).__name__}: {error}"
+    except BaseException as error:  # two defs: nothing else can have raised it
+        message = f"the state of the instance before it could not be taken over: {words_of(error)}"
         raise ConfigError([ConfigProblem(message, path=f"$.plugins.{new.name}")]) from error
 
 
@@ -217,7 +234,7 @@ async def _stop(instance: Instance, view: GatewayView) -> None:
     try:
         async with asyncio.timeout(SHUTDOWN):
             await call_hook(instance, "shutdown", view)
-    except (Exception, SystemExit):
+    except Exception:
         log.exception("instance %s failed in shutdown", instance.name)
 
 

@@ -6,10 +6,11 @@ Rules of this file
 1. The pipeline knows exactly which hook took too long, but only afterwards, and not where in it. The thread sees where,
    while it lasts, and sees what is not a hook: a plugin's own tasks and callbacks. Each tells what it knows.
 2. A block that both have seen is told of once, and each place at most once in ``QUIET`` seconds, with a count.
+3. Nobody is accused on one glance: under load the loop is late although no single callback is slow. Whoever is told of
+   was at the same call in two looks.
 """
 
 import asyncio
-import logging
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -18,10 +19,10 @@ from time import monotonic
 from types import FrameType
 from typing import Final
 
-from spork_core.attribution import HookStats, innermost
-from spork_core.events import Events
+from attrs import define
 
-log = logging.getLogger("spork_core.watchdog")
+from spork_core.attribution import HookStats
+from spork_core.events import Events
 
 QUIET: Final = 10.0
 """Seconds between two warnings about the same place."""
@@ -30,8 +31,26 @@ _PLACES: Final = 256
 _ENDLESS: Final = 2.0
 """Seconds after which a block is told of although it still lasts."""
 
+_BOTTOM: Final = frozenset(
+    function.__code__ for function in (asyncio.Handle._run, asyncio.BaseEventLoop.run_forever, asyncio.Runner.run)
+)
+"""Below these a stack is not that of one call any more, but of whoever runs the loop; uvloop's own have no frames."""
+
 Homes = Callable[[], Mapping[Path, str]]
 """Where the code of plugins lies, and the names of their instances, with `` or `` between several."""
+
+
+@define(eq=False)
+class _Sighting:
+    """Code of a plugin that the loop's thread was at. ``call``: its outermost frame, the same as long as the call
+    lasts. ``since``, ``seen``: ``monotonic`` before the first look that met it, and at the last."""
+
+    instance: str
+    place: str
+    call: FrameType
+    since: float
+    seen: float
+    twice: bool = False
 
 
 class Watchdog:
@@ -39,8 +58,10 @@ class Watchdog:
 
     def __init__(self, seconds: float, events: Events, homes: Homes) -> None:
         self.seconds = seconds
-        self._half = seconds / 2
-        """How often the thread looks: what lasts for ``seconds`` is always seen."""
+        self.serving = False
+        """False while a gateway only starts: nobody waits yet, and only what is ``_ENDLESS`` is told of."""
+        self._third = seconds / 3
+        """How often the thread looks: what lasts for ``seconds`` is always seen twice."""
         self._events = events
         self._homes = homes
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -49,8 +70,8 @@ class Watchdog:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._told: dict[str, tuple[float, int]] = {}
-        self._seen: tuple[float, str, str] | None = None
-        """When the thread last looked at a block, and whose code it was, where; not told of yet."""
+        self._sighting: _Sighting | None = None
+        """What the thread met in a block that nobody has told of yet."""
 
     async def start(self) -> None:
         """Watches the running loop."""
@@ -69,9 +90,9 @@ class Watchdog:
 
     def hook_blocked(self, stats: HookStats, seconds: float, place: str) -> None:
         """A hook has run for ``seconds`` without giving way; called in the loop. ``place``: of its definition."""
-        seen, self._seen = self._seen, None
-        if seen is not None and stats.instance in seen[1].split(" or ") and monotonic() - seen[0] < seconds:
-            place = seen[2]
+        met, self._sighting = self._sighting, None
+        if met is not None and stats.instance in met.instance.split(" or ") and monotonic() - met.seen < seconds:
+            place = met.place
         self._tell(stats.instance, place, f"{seconds * 1000:.0f} ms in {stats.hook}", seconds, stats.hook)
 
     # -- the thread ---------------------------------------------------------------------------------
@@ -86,37 +107,40 @@ class Watchdog:
                 loop.call_soon_threadsafe(self._alive.set)
             except RuntimeError:  # the loop is closed
                 return
-            if self._alive.wait(self._half):
-                self._stop.wait(self._half)
+            if self._alive.wait(self._third):
+                self._stop.wait(self._third)
             else:
                 self._look(asked)
 
     def _look(self, asked: float) -> None:
         """The loop gives no sign of life: what is its thread at?"""
-        found: tuple[str, str] | None = None
+        limit = self.seconds if self.serving else _ENDLESS
+        homes, files = self._homes(), dict[str, Path | None]()
         told = False
+        before = asked
         while True:
-            found = self._whose(sys._current_frames().get(self._ident)) or found
-            if found is not None:
-                self._seen = (monotonic(), *found)
-            if self._alive.wait(self._half) or self._stop.is_set():
+            frame = sys._current_frames().get(self._ident)
+            met = _whose(frame, homes, files, before)
+            del frame
+            before = monotonic()
+            if met is not None:
+                last = self._sighting
+                if last is not None and last.call is met.call:
+                    met.since, met.twice = last.since, True
+                self._sighting = met
+            if self._alive.wait(self._third) or self._stop.is_set():
                 break
-            took = monotonic() - asked
-            if found is not None and not told and took > _ENDLESS:
+            if met is not None and met.twice and not told and monotonic() - met.since > _ENDLESS:
                 told = True
-                self._tell(*found, f"{took:.0f} s, and still does,", took, "")
-        # A hook that is over has told of it itself and taken ``_seen`` away; what is left is not a hook's.
-        seen, self._seen = self._seen, None
-        took = monotonic() - asked
-        if seen is not None and not told and took > self.seconds:
-            self._tell(seen[1], seen[2], f"{took * 1000:.0f} ms outside its hooks", took, "")
-
-    def _whose(self, frame: FrameType | None) -> tuple[str, str] | None:
-        for home, name in self._homes().items():
-            place = innermost(frame, home)
-            if place is not None:
-                return name, place
-        return None
+                took = monotonic() - met.since
+                self._tell(met.instance, met.place, f"{took:.0f} s, and still does,", took, "")
+        # A hook that is over has told of it itself and taken the sighting away; what is left is not a hook's.
+        met, self._sighting = self._sighting, None
+        if met is not None and met.twice and not told:
+            # Until the look after the last that met it, or the sign of life.
+            took = (monotonic() if met.seen >= before - self._third else met.seen + self._third) - met.since
+            if took > limit:
+                self._tell(met.instance, met.place, f"{took * 1000:.0f} ms outside its exchange hooks", took, "")
 
     def _tell(self, instance: str, place: str, took: str, seconds: float, hook: str) -> None:
         now = monotonic()
@@ -130,13 +154,27 @@ class Watchdog:
         again = f" ({more} times more since the last word of it)" if more else ""
         message = f"instance {instance} blocked the event loop for {took} at {place}{again}"
         facts = {"instance": instance, "hook": hook, "seconds": round(seconds, 3), "place": place}
-        loop = self._loop
-        if loop is None or threading.get_ident() == self._ident:
-            self._events.add("blocked", message, **facts)
-        else:
-            try:
-                loop.call_soon_threadsafe(lambda: self._events.add("blocked", message, **facts))
-            except RuntimeError:
-                log.warning("%s", message)
-            if "still does" in took:
-                log.warning("%s", message)  # at once: the loop may never come to it
+        self._events.add("blocked", message, **facts)
+
+
+def _whose(
+    frame: FrameType | None, homes: Mapping[Path, str], files: dict[str, Path | None], before: float
+) -> _Sighting | None:
+    """The innermost code of a plugin at or above ``frame``; None without any. ``files``: what is known of source files,
+    kept between looks."""
+    met: _Sighting | None = None
+    found: Path | None = None
+    while frame is not None and frame.f_code not in _BOTTOM:
+        file = frame.f_code.co_filename
+        if file not in files:
+            path = Path(file)
+            files[file] = next((home for home in homes if path.is_relative_to(home)), None)
+        home = files[file]
+        if home is not None:
+            if met is None:
+                found = home
+                met = _Sighting(homes[home], f"{file}:{frame.f_lineno}", frame, before, monotonic())
+            elif home is found:
+                met.call = frame
+        frame = frame.f_back
+    return met

@@ -117,3 +117,11 @@ async def test_a_cancelled_helper_is_a_failure_and_a_cancelled_task_is_not() -> 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_without_attribution_no_times_are_kept() -> None:
+    exchange, stats = Exchange(Request()), HookStats("a", "pre_auth")
+
+    await driven(waits, stats, Metering(hooks=False), marks=False)(exchange)
+
+    assert (stats.calls, stats.own, exchange.timings) == (0, 0.0, ())

@@ -43,12 +43,15 @@ class Case:
         self.hand = Hand()
         self.act: Callable[[], Any] = lambda: None
         self.asked = 0
+        self.wait: asyncio.Future[None] | None = None
 
         def plain(_: Any, exchange: Exchange) -> Any:
             self.asked += 1
             return self.act()
 
         async def coroutine(_: Any, exchange: Exchange) -> Any:
+            if self.wait is not None:
+                await self.wait
             return plain(_, exchange)
 
         self.events: list[str] = []
@@ -62,7 +65,7 @@ class Case:
 
     def begin(self) -> Exchange:
         self.pipeline.exchanges += 1
-        exchange = Exchange(Request())
+        exchange = Exchange(Request(), self.hand.clock)
         exchange.response = Response()
         return exchange
 
@@ -79,7 +82,7 @@ class Case:
         """A whole exchange: the hook's answer, or the problem it ran into."""
         one = self.begin()
         try:
-            return await self.fire(one)
+            return await self.fire(one) if self.hook != "on_complete" else None
         except (PluginFailed, PluginIsolated) as problem:
             return problem
         finally:
@@ -111,7 +114,7 @@ async def test_a_closed_instance_that_keeps_failing_refuses_at_once_and_says_unt
     problem = await case.exchange()
 
     assert isinstance(problem, PluginIsolated)
-    assert (problem.status, dict(problem.headers)) == (503, {"Retry-After": "11"})
+    assert (problem.status, dict(problem.headers)) == (503, {"Retry-After": "10"})
     assert case.asked == 3
 
 
@@ -175,12 +178,111 @@ async def test_a_probe_in_which_no_hook_that_failed_is_called_decides_nothing() 
     case.hand.seconds += 10
     isolation, probe = case.instance.isolation, case.begin()
 
-    assert isolation.admits(probe, "on_complete")
+    assert isolation.admits(probe)
     isolation.ended(probe)
     assert isolation.state == "quarantined"
 
     await case.exchange()
     assert isolation.state == "well"
+
+
+async def test_a_probe_that_is_broken_off_in_a_hook_decides_nothing() -> None:
+    case = Case(is_async=True, on_failure="open")
+    await case.fails(3)
+    case.hand.seconds += 10
+    case.wait = asyncio.get_running_loop().create_future()
+
+    task = asyncio.create_task(case.exchange())
+    await asyncio.sleep(0)
+    assert case.instance.isolation.state == "probing"
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert case.instance.isolation.state == "quarantined"
+    case.wait = None
+    await case.exchange()
+    assert case.instance.isolation.state == "well"
+
+
+@pytest.mark.parametrize("envelope", [{"on_failure": "open"}, {"budget": BudgetConfig(1e-9, then="skip", repeated=3)}])
+async def test_what_other_exchanges_run_into_does_not_decide_a_probe(envelope: Any) -> None:
+    case = Case(**envelope)
+    late = case.begin()
+    await case.fails(3)
+    case.hand.seconds += 10
+    isolation, probe = case.instance.isolation, case.begin()
+    await case.fire(probe)
+
+    isolation.failed(late, case.hook)
+    if isolation._budget is not None:
+        isolation.overrun(late, 1.0)
+    isolation.ended(probe)
+
+    assert isolation.state == "well"
+
+
+async def test_an_exchange_fails_once_however_many_hooks_fail_in_it() -> None:
+    case = Case(on_failure="open", quarantine=attrs.evolve(SOON, failures=4, ratio=0.6))
+    for _ in range(4):
+        case.act = lambda: 1 / 0
+        one = case.begin()
+        await case.fire(one)
+        await case.fire(one)
+        case.act = lambda: None
+        await case.exchange()
+
+    assert (case.instance.failures, case.instance.isolation.state) == (8, "well")
+
+
+async def test_exchanges_of_pipelines_that_are_gone_still_count() -> None:
+    case = Case(on_failure="open", quarantine=attrs.evolve(SOON, failures=4))
+    await case.fails(2)
+    for _ in range(100):
+        await case.exchange()
+    await case.fails(1)
+
+    case.pipeline = Pipeline([case.instance], metering=Metering())  # as a reload does
+    await case.fails(3)
+
+    assert case.instance.isolation.state == "well"
+
+
+async def test_a_call_that_is_held_is_no_call() -> None:
+    case = Case(on_failure="open")
+    await case.fails(3)
+    await case.exchange()
+    stats = case.instance.stats[case.hook]
+    assert stats.calls == 3
+
+    case.hand.seconds += 10
+    await case.exchange()
+    assert stats.calls == 4
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_an_exchange_that_an_instance_holds_something_for_still_ends_with_it(is_async: bool) -> None:
+    case = Case("on_complete", is_async)
+    held = case.begin()
+    case.hand.seconds += 1
+    case.instance.isolation._isolate("deny", "for a test", 10.0)
+
+    await case.fire(case.begin())
+    assert case.asked == 0
+    await case.fire(held)
+    assert case.asked == 1
+
+
+async def test_a_probe_that_hung_still_ends_with_the_instance() -> None:
+    case = Case("on_complete")
+    case.instance.isolation._isolate("deny", "for a test", 10.0)
+    hung, other = case.begin(), case.begin()
+    for probe in (hung, other):
+        case.hand.seconds += 10
+        assert case.instance.isolation.admits(probe)
+
+    await case.fire(hung)
+
+    assert case.asked == 1
 
 
 async def test_few_failures_among_many_exchanges_do_not_count() -> None:

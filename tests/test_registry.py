@@ -342,3 +342,10 @@ def test_an_async_on_event_is_refused() -> None:
     async def later(self: Any) -> None: ...
 
     assert "is an async def, which nobody would await" in refusal(plugin_of(on_event=later)).message
+
+
+@pytest.mark.parametrize("name", ["export_state", "import_state"])
+def test_state_is_handed_over_by_defs(name: str) -> None:
+    async def later(self: Any, *_: Any) -> None: ...
+
+    assert f"{name} is an async def" in refusal(plugin_of({name: later})).message

@@ -66,7 +66,7 @@ async def blocked(gate: Running) -> list[Event]:
     [
         (Blocks, Blocks.pre_auth, "in pre_auth"),
         (BlocksLater, BlocksLater.pre_auth, "in pre_auth"),
-        (BlocksBeside, BlocksBeside.work, "outside its hooks"),
+        (BlocksBeside, BlocksBeside.work, "outside its exchange hooks"),
     ],
     ids=["hook", "second-step", "callback"],
 )

@@ -6,7 +6,7 @@ from typing import Any
 from spork_core.config import patterns
 from spork_core.config.faults import Fault, Path, suggest
 from spork_core.config.model import Address, GatewayConfig, RouteConfig, ServiceConfig
-from spork_core.units import ParseError
+from spork_core.units import ParseError, format_duration
 
 
 class Checker:
@@ -87,6 +87,12 @@ class Checker:
         if config.errors.type_base is not None:
             self.check(("errors", "type_base"), _check_base, config.errors.type_base)
         self.chain(("chain",), config.chain, {})
+        for name, instance in config.plugins.items():
+            first, longest = instance.quarantine.pause, instance.quarantine.max_pause
+            if longest < first:
+                message = f"is {format_duration(longest)}, less than the first pause of {format_duration(first)}"
+                path = ("plugins", name, "quarantine", "max_pause")
+                self.add(path, message, "write a longer max_pause, or a shorter pause")
         if not config.attribution.hooks:
             self.unmeasured()
 

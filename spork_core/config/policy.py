@@ -18,7 +18,8 @@ class BudgetConfig:
         metadata={SHORTHAND: True},
     )
     then: Literal["warn", "skip", "deny"] = setting(
-        "When it is past it repeatedly: only warn; go on without the instance (skip); refuse exchanges (deny).",
+        "When it is past it repeatedly: only warn; go on without the instance (skip), never for one that protects a "
+        "route, for a slow client can bring it about; refuse exchanges (deny).",
         default="warn",
     )
     repeated: int = setting(

@@ -197,8 +197,12 @@ class _Builder:
         from ruamel.yaml.error import MarkedYAMLError
         from ruamel.yaml.reader import ReaderError
 
+        class Plain(YAML):
+            def official_plug_ins(self) -> list[str]:
+                return []  # ruamel would look for some on the disk at each parse
+
         try:
-            for event in YAML(typ="safe", pure=True).parse(text):
+            for event in Plain(typ="safe", pure=True).parse(text):
                 self.take(type(event).__name__, event)
         except YamlFault:
             raise

@@ -61,6 +61,7 @@ def test_the_same_chain_twice_is_fine_where_the_outer_one_is_left_out(load: Load
         ("trusted_proxies: [0.0.0.0/0]", "$.trusted_proxies[0]: 0.0.0.0/0 lets every client choose its own address; name the networks of your proxies"),
         ("trusted_proxies: ['::/0']", "$.trusted_proxies[0]: ::/0 lets every client choose its own address; name the networks of your proxies"),
         ("forwarded: {via: 'a b'}", '$.forwarded.via: "a b" is not a host name'),
+        ("plugins: {request-id: {quarantine: {pause: 10m}}}", "$.plugins.request-id.quarantine.max_pause: is 5m, less than the first pause of 10m; write a longer max_pause, or a shorter pause"),
         ("errors: {type_base: 'a b'}", '$.errors.type_base: not a URI; write it like "https://docs.example.com/errors/"'),
     ],
 )  # fmt: skip
