@@ -1,8 +1,7 @@
 """A gateway on sockets that do not exist: the whole path of an exchange, and none of the kernel's system calls.
 
-The gateway is started as always; only the loop is one whose ``create_server`` and ``create_connection`` open nothing.
-Clients send in one turn of the loop and upstreams answer in the next, all together, as on a busy gateway: so the outbox
-is flushed once for all of them.
+The gateway is started as always; only the loop is the test kit's, which opens nothing. Clients send in one turn of the
+loop and upstreams answer in the next, all together, as on a busy gateway: so the outbox is flushed once for all.
 """
 
 import asyncio
@@ -17,6 +16,7 @@ from benchmarks.options import Missing
 from spork_core.config import load
 from spork_core.gateway import Gateway
 from spork_core.registry import Registry
+from spork_core.testing.fakeloop import FakeTransport, Wires, fake_loop
 
 BATCH: Final = 32
 """Clients, and so exchanges in one turn of the loop."""
@@ -32,99 +32,50 @@ ANSWER: Final = (
     b"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: keep-alive\r\n\r\n" % len(BODY)
 ) + BODY
 
-Factory = Callable[[], asyncio.Protocol]
 
-
-class FakeTransport(asyncio.Transport):
+class Keeping(FakeTransport):
     """A connection whose other end is always ready; keeps what was written last."""
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
-        super().__init__({"peername": ("127.0.0.1", 50000)})
         self.last: Any = b""
         self.writes = 0
-        self._protocol = protocol
-        self._closing = False
-        protocol.connection_made(self)
+        super().__init__(protocol, on_write=self._wrote)
 
-    def write(self, data: Any) -> None:
+    def _wrote(self, data: Any) -> None:
         self.last = data
         self.writes += 1
 
-    def is_closing(self) -> bool:
-        return self._closing
 
-    def close(self) -> None:
-        if not self._closing:
-            self._closing = True
-            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
-
-    abort = close
-
-    def is_reading(self) -> bool:
-        return True
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def can_write_eof(self) -> bool:
-        return False
-
-
-class FakeServer:
-    """What the gateway gets from ``create_server``."""
-
-    sockets = ()
-
-    def close(self) -> None:
-        pass
-
-
-class Wires:
-    """What the fake loop was asked to open."""
+class Ends(Wires):
+    """What the gateway opened, and the upstreams' ends of it."""
 
     def __init__(self) -> None:
-        self.accept: Factory | None = None
-        self.upstreams: list[tuple[asyncio.Protocol, FakeTransport]] = []
+        super().__init__(self._connected, host=None)
+        self.upstreams: list[tuple[asyncio.Protocol, Keeping]] = []
+
+    def _connected(self, protocol: asyncio.Protocol) -> Keeping:
+        transport = Keeping(protocol)
+        self.upstreams.append((protocol, transport))
+        return transport
 
 
-def fake_loop(wires: Wires) -> asyncio.AbstractEventLoop:
-    """uvloop's loop when it is installed, as under ``spork run``, else asyncio's; with the two methods replaced."""
-    base: type = asyncio.SelectorEventLoop
+def fastest_loop() -> type:
+    """uvloop's when it is installed, as under ``spork run``, else asyncio's."""
     try:
         import uvloop
-
-        base = uvloop.Loop
     except ImportError:
-        pass
-
-    async def create_server(_: object, factory: Factory, *__: object, **___: object) -> FakeServer:
-        wires.accept = factory
-        return FakeServer()
-
-    async def create_connection(
-        _: object, factory: Factory, *__: object, **___: object
-    ) -> tuple[FakeTransport, asyncio.Protocol]:
-        protocol = factory()
-        transport = FakeTransport(protocol)
-        wires.upstreams.append((protocol, transport))
-        return transport, protocol
-
-    made = type("FakeLoop", (base,), {"create_server": create_server, "create_connection": create_connection})
-    loop: asyncio.AbstractEventLoop = made()
+        return asyncio.SelectorEventLoop
+    loop: type = uvloop.Loop
     return loop
 
 
 class Rig:
     """A started gateway with ``BATCH`` clients and as many upstream connections."""
 
-    def __init__(self, gateway: Gateway, wires: Wires) -> None:
-        assert wires.accept is not None
+    def __init__(self, gateway: Gateway, wires: Ends) -> None:
         self.gateway = gateway
-        protocols = [wires.accept() for _ in range(BATCH)]
-        self._sides = [(protocol, FakeTransport(protocol)) for protocol in protocols]
+        protocols = [wires.client() for _ in range(BATCH)]
+        self._sides = [(protocol, Keeping(protocol)) for protocol in protocols]
         self._clients = protocols
         self._wires = wires
         self._upstreams: list[asyncio.Protocol] = []
@@ -168,8 +119,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(config: Path, wires: Wires) -> AsyncIterator[Rig]:
-    """A gateway that serves by ``config``, under a loop made by ``fake_loop(wires)``. Raises Missing."""
+async def rig(config: Path, wires: Ends) -> AsyncIterator[Rig]:
+    """A gateway that serves by ``config``, under a loop made by ``fake_loop(wires, …)``. Raises Missing."""
     registry = Registry()
     try:
         gateway = Gateway(load(config, plugins=registry, environ=os.environ), registry)
@@ -188,11 +139,11 @@ async def rig(config: Path, wires: Wires) -> AsyncIterator[Rig]:
 
 def run_rig(config: Path, work: Callable[[Rig], Any]) -> Any:
     """Runs the coroutine function ``work`` with a rig; its answer."""
-    wires = Wires()
+    wires = Ends()
 
     async def main() -> Any:
         async with rig(config, wires) as made:
             return await work(made)
 
-    with asyncio.Runner(loop_factory=lambda: fake_loop(wires)) as runner:
+    with asyncio.Runner(loop_factory=lambda: fake_loop(wires, fastest_loop())) as runner:
         return runner.run(main())

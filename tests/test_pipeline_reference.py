@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from spork_core.errors import Forbidden, NotFound, Problem
 from spork_core.exchange import Attempt, Endpoint, Exchange, Identity, Request, Response
 from spork_core.hookspecs import KINDS
+from spork_core.isolation import Effect
 from spork_core.pipeline import Pipeline
 from spork_core.registry import Instance
 from tests.reference import ARGUMENTS, Reference, instance_of, plugin_of
@@ -36,11 +37,14 @@ def given_to(hook: str, exchange: Exchange) -> tuple[Any, ...]:
     return (exchange,) if second is None else (exchange, second)
 
 
-ACTS = ["none", "answer", "wrong", "bool", "problem", "raise", "exit", "coroutine"]
+ACTS = ["none", "answer", "wrong", "bool", "problem", "raise", "exit", "interrupt", "cancelled", "coroutine"]
 acting = st.tuples(st.sampled_from(ACTS), st.booleans())
 links = st.tuples(
-    st.dictionaries(st.sampled_from(list(KINDS)), acting, max_size=6), st.sampled_from(["open", "closed"])
+    st.dictionaries(st.sampled_from(list(KINDS)), acting, max_size=6),
+    st.sampled_from(["open", "closed"]),
+    st.sampled_from([None, None, "skip", "deny"]),
 )
+Scripts = list[tuple[dict[str, tuple[str, bool]], str, Effect | None]]
 
 
 def act(hook: str, what: str, name: str) -> Any:
@@ -50,6 +54,10 @@ def act(hook: str, what: str, name: str) -> Any:
         raise ValueError(name)
     if what == "exit":
         sys.exit(name)
+    if what == "interrupt":
+        raise KeyboardInterrupt(name)
+    if what == "cancelled":
+        raise asyncio.CancelledError(name)
     if what == "answer" and KINDS[hook].answer:
         answer = answer_of(hook)
         return Response(reason=name) if isinstance(answer, Response) else answer
@@ -60,7 +68,9 @@ async def never() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-def built(number: int, hooks: dict[str, tuple[str, bool]], policy: str, log: list[Any]) -> Instance:
+def built(
+    number: int, hooks: dict[str, tuple[str, bool]], policy: str, isolated: Effect | None, log: list[Any]
+) -> Instance:
     def make(hook: str, what: str, is_async: bool) -> Callable[..., Any]:
         def plain(self: Any, exchange: Exchange) -> Any:
             log.append((hook, number, exchange.response.reason if exchange.response else None))
@@ -74,13 +84,15 @@ def built(number: int, hooks: dict[str, tuple[str, bool]], policy: str, log: lis
         return coroutine if is_async and what != "coroutine" else plain
 
     made = {hook: make(hook, what, is_async) for hook, (what, is_async) in hooks.items()}
-    return instance_of(plugin_of(**made), f"p{number}", on_failure=policy)
+    instance = instance_of(plugin_of(**made), f"p{number}", on_failure=policy)
+    instance.isolation.effect, instance.isolation._until = isolated, 1e12
+    return instance
 
 
-async def transcript(scripts: list[tuple[dict[str, tuple[str, bool]], str]], compiled: bool) -> list[Any]:
+async def transcript(scripts: Scripts, compiled: bool) -> list[Any]:
     """All hooks fired once, in the order of an exchange's life: who was asked and saw what, and what came of it."""
     log: list[Any] = []
-    chain = [built(number, hooks, policy, log) for number, (hooks, policy) in enumerate(scripts)]
+    chain = [built(number, *script, log) for number, script in enumerate(scripts)]
     exchange, pipeline, reference = Exchange(Request()), Pipeline(chain), Reference(chain)
     for hook in KINDS:
         given, phase = given_to(hook, exchange), getattr(pipeline, hook)

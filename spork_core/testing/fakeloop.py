@@ -79,11 +79,18 @@ class FakeServer:
 
 
 class Wires:
-    """What a gateway asked its loop to open. ``connected``: makes the other end of a new upstream connection."""
+    """What a gateway asked its loop to open.
 
-    def __init__(self, connected: Callable[[asyncio.Protocol], FakeTransport] = FakeTransport) -> None:
+    ``connected``: makes the other end of a new upstream connection. ``host``: to which address connections are fake;
+    None: to all.
+    """
+
+    def __init__(
+        self, connected: Callable[[asyncio.Protocol], FakeTransport] = FakeTransport, host: str | None = SERVICE
+    ) -> None:
         self.accept: Factory | None = None
         self.connected = connected
+        self.host = host
 
     def client(self) -> asyncio.Protocol:
         """The gateway's side of a new client's connection."""
@@ -92,7 +99,7 @@ class Wires:
 
 
 def fake_loop(wires: Wires, base: type = asyncio.SelectorEventLoop, *given: Any) -> asyncio.AbstractEventLoop:
-    """A loop of the class ``base`` whose listeners and connections to ``SERVICE`` are those of ``wires``."""
+    """A loop of the class ``base`` whose listener and upstream connections are those of ``wires``."""
 
     async def create_server(loop: Any, factory: Factory, *more: Any, sock: Any = None, **options: Any) -> Any:
         if sock is None or sock.getsockname()[1] != 0:
@@ -101,7 +108,7 @@ def fake_loop(wires: Wires, base: type = asyncio.SelectorEventLoop, *given: Any)
         return FakeServer()
 
     async def create_connection(loop: Any, factory: Factory, host: Any = None, *more: Any, **options: Any) -> Any:
-        if host != SERVICE:
+        if wires.host not in (None, host):
             return await base.create_connection(loop, factory, host, *more, **options)  # type: ignore[attr-defined]
         protocol = factory()
         return wires.connected(protocol), protocol

@@ -1,6 +1,5 @@
 """The plugin that a contract is about: its class, its config, its distribution, and how much effort its laws make."""
 
-import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,10 +12,11 @@ from typing import Any, Final
 from attrs import frozen
 
 from spork_core.config import GatewayConfig, InstanceConfig, loads
-from spork_core.errors import SporkError
+from spork_core.errors import ConfigProblem, SporkError
 from spork_core.hookspecs import GATEWAY_HOOKS, KINDS
 from spork_core.plugin import ENTRY_POINTS, Plugin
-from spork_core.registry import Instance, Registry, make_instance
+from spork_core.registry import Instance, Registry, make_instance, order_problems
+from spork_core.testing.written import as_yaml
 
 
 @frozen
@@ -93,12 +93,18 @@ class Subject:
 
     @cached_property
     def made(self) -> bool:
-        """False when no instance can be made: it is not installed, breaks the hook contract, or refuses the config."""
+        """False when no instance can be made: it is not installed, breaks the hook contract, refuses the config, or
+        requires what nothing before it provides."""
         try:
-            self.instance()
+            return not self.order_problems(self.instance())
         except (KeyError, SporkError):
             return False
-        return True
+
+    def order_problems(self, instance: Instance) -> list[ConfigProblem]:
+        """What is wrong with the chain of the others and ``instance``. Raises ConfigError, of an other."""
+        plugins = self.config().plugins
+        others = [make_instance(plugins[name], self.registry) for name in self.others]
+        return order_problems([*others, instance], "$.chain")
 
     @cached_property
     def hooks(self) -> frozenset[str]:
@@ -124,7 +130,7 @@ class Subject:
         """
         mine = {"use": self.name, **envelope, **(self.settings if settings is None else settings)}
         plugins = {**self.others, name: mine}
-        return self.load(json.dumps({"plugins": plugins, "chain": list(plugins)}))
+        return self.load(as_yaml({"plugins": plugins, "chain": list(plugins)}))
 
     def load(self, text: str, environ: Mapping[str, str] = MappingProxyType({})) -> GatewayConfig:
         """A config, with the variables of ``environ`` besides those of the process. Raises ConfigError."""

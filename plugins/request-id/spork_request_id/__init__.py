@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from attrs import Attribute, frozen
 
-from spork_core.api import TOKEN, Exchange, Plugin, hookimpl, setting
+from spork_core.api import TOKEN, Chance, Clock, Exchange, GatewayView, Plugin, hookimpl, setting
 from spork_request_id.ids import FORMATS
 
 __all__ = ["RequestId", "RequestIdConfig"]
@@ -59,11 +59,15 @@ class RequestId(Plugin[RequestIdConfig]):
         self._header = config.header
         self._from_anyone = config.trust == "always"
         self._from_proxies = config.trust == "trusted-proxies"
-        self._ids = FORMATS[config.format]()
+        self._ids = FORMATS[config.format](Chance(), Clock())
         self._usable = USABLE.fullmatch
 
     def hooks(self) -> tuple[str, ...]:
         return ("pre_auth", "on_response") if self.config.echo else ("pre_auth",)
+
+    @hookimpl
+    def startup(self, gateway: GatewayView) -> None:
+        self._ids = FORMATS[self.config.format](gateway.chance, gateway.clock)
 
     @hookimpl
     def pre_auth(self, exchange: Exchange) -> None:

@@ -1,9 +1,11 @@
 """The plugin's hooks: whose id counts, and where it goes."""
 
+from types import SimpleNamespace
+
 import pytest
 from spork_request_id import RequestId, RequestIdConfig
 
-from spork_core.api import Exchange, Headers, Request, Response
+from spork_core.api import Chance, Clock, Exchange, Headers, Request, Response
 
 
 def plugin(**settings: object) -> RequestId:
@@ -107,3 +109,15 @@ def test_two_instances_never_share_an_id() -> None:
     plugin(format="counter").pre_auth(second)
 
     assert first.id != second.id
+
+
+def test_ids_come_from_the_gateways_clock_and_chance() -> None:
+    chances = [Chance(lambda size: b"\x5a" * size) for _ in range(2)]
+    seen = [exchange(), exchange()]
+
+    for chance, one in zip(chances, seen, strict=True):
+        by = plugin(format="uuid7")
+        by.startup(SimpleNamespace(clock=Clock(lambda: 1.0), chance=chance))
+        by.pre_auth(one)
+
+    assert seen[0].id == seen[1].id == "00000000-03e8-7a5a-9a5a-5a5a5a5a5a5a"

@@ -1,0 +1,5 @@
+"""The contract: every law of the kit that applies to this plugin."""
+
+from spork_core.testing import contract_suite
+
+TestContract = contract_suite("request-id", config={"trust": "always", "format": "uuid7"})
