@@ -27,7 +27,7 @@ def test_routes_as_json(run: Spork, config: Path) -> None:
 def test_plugins_lists_what_is_installed(run: Spork) -> None:
     rows = {row["plugin"]: row for row in json.loads(run("plugins", "--json").stdout)["installed"]}
 
-    assert rows["request-id"]["hooks"] == ["pre_auth", "on_response"]
+    assert rows["request-id"]["hooks"] == ["pre_auth", "on_response", "startup"]
     assert rows["request-id"]["settings"] == ["header", "trust", "format", "echo"]
     assert rows["request-id"]["distribution"].startswith("spork-request-id ")
 

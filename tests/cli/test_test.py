@@ -28,7 +28,7 @@ routes:
 
 
 def process(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "spork_core", *map(str, arguments)]
+    command = [sys.executable, "-X", "faulthandler", "-m", "spork_core", *map(str, arguments)]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SPORK_")}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50, cwd=ROOT, env=environ)
 
@@ -161,7 +161,7 @@ def test_the_contract_of_a_plugin(form: str, folder: Path) -> None:
     done = process("test", "headers", "--config", given, "--json")
     found = json.loads(done.stdout)
     assert [law for law in found["laws"] if not law["holds"]] == []
-    assert (found["plugin"], found["ok"], done.returncode) == ("headers", True, 0)
+    assert (found["plugin"], found["ok"], done.returncode) == ("headers", True, 0), done.stderr
 
 
 def test_the_kit_is_an_extra_and_says_so(run: Spork, monkeypatch: pytest.MonkeyPatch) -> None:

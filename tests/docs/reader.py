@@ -24,6 +24,8 @@ _PIP: Final = """\
 #!/bin/sh
 # Installs from folders only, with what the environment around has.
 command=$1; shift
+# Without isolation some versions of pip show what the build backend has to say; with it none does.
+export PYTHONWARNINGS=ignore
 exec {python} -m pip --python {inner} "$command" --no-index --no-deps --no-build-isolation \\
     --disable-pip-version-check --root-user-action ignore "$@"
 """

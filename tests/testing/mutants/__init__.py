@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from tests.testing.mutants import config, documented, exchanges, guarding, importing, keeping, lives, loading, secrets
+from tests.testing.mutants import (
+    bodies,
+    config,
+    documented,
+    exchanges,
+    guarding,
+    importing,
+    keeping,
+    lives,
+    loading,
+    secrets,
+)
 from tests.testing.mutants.frame import Mutant
 
 MUTANTS: Final[tuple[Mutant, ...]] = (
@@ -15,5 +26,6 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *secrets.MUTANTS,
     *keeping.MUTANTS,
     *exchanges.MUTANTS,
+    *bodies.MUTANTS,
     *lives.MUTANTS,
 )
