@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
+
+from spork_core.testing.unblocked import unblocked
 
 # A shared machine may pause for longer than any deadline of a millisecond; pytest-timeout catches what hangs.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,5 +18,5 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def no_blocking_calls() -> Iterator[None]:
     """A call of the kernel that blocks a running loop (file, socket, lock, sleep) raises BlockingError. The kit is no
     part of it: its laws run Hypothesis, which reads files, beside loops of their own."""
-    with blockbuster_ctx("spork_core", excluded_modules=["spork_core.testing"]):
+    with unblocked("spork_core", leaving_out=["spork_core.testing"]):
         yield

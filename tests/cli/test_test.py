@@ -29,7 +29,8 @@ routes:
 
 def process(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-X", "faulthandler", "-m", "spork_core", *map(str, arguments)]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("SPORK_")}
+    # Buffered, as where people run it: what goes wrong when Python ends is seen only so.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("SPORK_", "PYTHONUNBUFFERED"))}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50, cwd=ROOT, env=environ)
 
 

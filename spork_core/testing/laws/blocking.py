@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from blockbuster import BlockBuster, BlockingError
+from blockbuster import BlockingError
 
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.places import place_raised
 from spork_core.testing.requests import ugly
 from spork_core.testing.rig import GET, Rig, alone, post, prepared, started
 from spork_core.testing.subject import Subject
+from spork_core.testing.unblocked import unblocked
 from spork_core.testing.watch import Call, Watch
 
 _EACH: Final = 8
@@ -59,13 +60,11 @@ def _refused(subject: Subject) -> Iterator[list[BlockingError]]:
         made(self, func)
         errors.append(self)
 
-    guard = BlockBuster(subject.package)
     BlockingError.__init__ = keep  # type: ignore[method-assign]
-    guard.activate()
     try:
-        yield errors
+        with unblocked(subject.package):
+            yield errors
     finally:
-        guard.deactivate()
         BlockingError.__init__ = made  # type: ignore[method-assign]
 
 
