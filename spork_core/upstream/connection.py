@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, cast
 from spork_core.body import EMPTY, Body, BytesBody, StreamBody
 from spork_core.errors import (
     ClientDisconnected,
-    Problem,
     UpstreamMalformed,
     UpstreamProblem,
     UpstreamReset,
@@ -22,8 +21,9 @@ from spork_core.errors import (
 )
 from spork_core.fiber import Fiber, Wait, without_exit
 from spork_core.framing import Framing, FramingError, LengthFraming
-from spork_core.headers import Headers, head_bytes
+from spork_core.headers import Headers
 from spork_core.upstream.heads import MAX_HEAD, Reply
+from spork_core.upstream.outgoing import blamed, framed
 
 if TYPE_CHECKING:
     from spork_core.upstream.pool import Pool, TimeLimits
@@ -175,27 +175,14 @@ class UpstreamConnection(asyncio.Protocol):
             )
 
     async def _run_upload(self, body: Body) -> None:
-        transport, left = self.transport, body.length
-        async for chunk in body:
-            if not chunk:  # as a chunk it would end the body, and what follows would be the next request
-                continue
-            if left is None:
-                transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            else:
-                left -= len(chunk)
-                if left < 0:
-                    raise UpstreamReset(reason="a request body longer than its length")
-                transport.write(chunk)
+        transport = self.transport
+        async for data in framed(body):
+            transport.write(data)
             if self._paused:
                 self._limits.stalled.start(self)
                 self._writable = Wait()
                 await self._writable
                 self._limits.stalled.stop(self)
-        if left:
-            raise UpstreamReset(reason="a request body shorter than its length")
-        if left is None:
-            trailers = body.trailers
-            transport.write(b"0\r\n\r\n" if trailers is None else head_bytes("0", trailers))
 
     def _upload_done(self, error: BaseException | None) -> None:
         self._upload = None
@@ -204,10 +191,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._limits.awaiting_head.start(self)
             return
         if self.busy:
-            if not isinstance(error, Problem):
-                reset = UpstreamReset(reason=f"request body: {error!r}")
-                reset.__cause__, error = error, reset  # where a plugin's own body went wrong
-            self.fail(error)
+            self.fail(blamed(error))
 
     def abort(self) -> None:
         """Closes the connection at once; what it was doing is lost."""
