@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from importlib.metadata import Distribution
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
@@ -87,8 +87,8 @@ def readme_of(distribution: Distribution) -> Readme | None:
             path = folder / name
             if path.is_file():
                 return Readme(path.read_text(encoding="utf-8"), str(path))
-    metadata = distribution.metadata
-    text = str(metadata.get_payload()) or (metadata["Description"] or "")  # type: ignore[attr-defined]  # it is a Message
+    metadata: Any = distribution.metadata  # an email.message.Message, which its protocol does not say
+    text = str(metadata.get_payload()) or str(metadata.get("Description") or "")
     return Readme(text, f"the description of {distribution.name}") if text.strip() else None
 
 

@@ -1,10 +1,11 @@
 """A request's content as it goes out: in chunks where its length is not known, and exactly as long as was said."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
 from spork_core.body import Body
-from spork_core.errors import InternalError, Problem
+from spork_core.errors import InternalError, Problem, UpstreamReset
 from spork_core.headers import head_bytes
 
 log = logging.getLogger("spork_core.upstream")
@@ -31,10 +32,12 @@ async def framed(body: Body) -> AsyncIterator[bytes]:
 
 
 def blamed(error: BaseException) -> Problem:
-    """The problem that a request's content ran into. The client's content fails with a Problem; anything else comes
-    from a body that a plugin made, and is logged with its place."""
+    """The problem that a request's content ran into. The client's content fails with a Problem; anything else but the
+    end of the upload comes from a body that a plugin made, and is logged with its place."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, asyncio.CancelledError):
+        return UpstreamReset(reason="the request was no longer wanted")
     log.error("a request body that a plugin made failed: %r", error, exc_info=error)
     problem = InternalError("The gateway could not serve this request.", reason=f"request body: {error!r}")
     problem.__cause__ = error
