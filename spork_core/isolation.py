@@ -157,9 +157,10 @@ class Isolation:
         took = f"took {seconds * 1000:.3g} ms in an exchange, its budget is {format_duration(budget.time)}"
         if now - self._warned >= _WARN_EVERY:
             self._warned, times, self._over = now, self._over, 0
+            often = "once" if times == 1 else f"{times} times"
             self._events.add(
                 "over_budget",
-                f"instance {self._name} {took} ({times} times since the last word of it)",
+                f"instance {self._name} {took} ({often} since the last word of it)",
                 instance=self._name,
                 seconds=seconds,
                 budget=budget.time,

@@ -58,7 +58,7 @@ async def test_instances_say_how_they_are(told: tuple[str, dict[str, Any]]) -> N
     broken, fine = (found["running"][name] for name in ("broken", "fine"))
     assert (broken["state"], broken["failures"], broken["isolated"]) == ("quarantined", 3, 1)
     assert (fine["state"], fine["failures"], fine["why"]) == ("well", 0, None)
-    assert "quarantined (1 times isolated)" in text
+    assert "quarantined (isolated 1 time)" in text
     assert "broken, why: it failed in 3 of 3 exchanges within 10s" in text
     assert f"broken, last failure: on_request at {__file__}:" in text
 

@@ -33,8 +33,16 @@ def describe(cls: type) -> list[FieldDoc]:
 
 
 def default_of(field: ConfigField) -> object:
-    """The default as a config would say it."""
+    """The default as a config would say it. Raises TypeError when it is of another type than the setting."""
     default: Any = field.attribute.default
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
         default = None if default.takes_self else default.factory()
-    return plain(default, field.type)
+    try:
+        return plain(default, field.type)
+    except (TypeError, AttributeError, ValueError) as error:
+        # The text of a config, such as "200ms" for seconds, is no default: attrs does not read it.
+        # It is not shown: the setting may be a secret.
+        raise TypeError(
+            f"the default of {field.key} is of the type {type(default).__name__}, and not what the code gets for "
+            f"{type_name(field.type)}"
+        ) from error

@@ -108,7 +108,12 @@ class _Writer:
                 limits["maximum"] = bound.maximum
             _add_limits(schema, limits)
         schema = {"description": str(field.attribute.metadata.get(DESCRIPTION, "")), **schema}
-        return schema if field.required else {**schema, "default": default_of(field)}
+        if field.required:
+            return schema
+        try:
+            return {**schema, "default": default_of(field)}
+        except TypeError:  # a fault of one plugin's, which must not take the others' settings from the editor
+            return schema
 
     def plugins(self, plugins: PluginConfigs) -> Schema:
         """Instances: the plugin is what ``use`` says, else what the key says."""

@@ -2,13 +2,15 @@
 
 Rules of this file
 1. The gateway is started as always. Only its own connections are replaced: what a plugin opens itself is real.
-2. Time that nobody works in is skipped: a hook that waits for an hour is asked again at once. While a thread or a real
-   socket may still have something to say, the loop waits for it in real time.
+2. Time that nobody works in is skipped: a hook that waits for an hour is asked again at once. A thread or a real socket
+   that may still have something to say gets a moment of real time. An open socket alone holds nothing up: a pool of
+   connections to a database has some for as long as it lives, and they say nothing until they are asked.
 """
 
 import asyncio
 import selectors
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,6 +18,8 @@ SERVICE: Final = "192.0.2.1"
 """The address (RFC 5737: nobody's) of the service whose connections are fake."""
 _MOMENT: Final = 0.02
 """Real seconds that a thread gets to say something before time is skipped."""
+_ANSWERS: Final = 0.1
+"""Real seconds that whoever is behind an open socket gets, from the last thing that was done on the loop."""
 
 Factory = Callable[[], asyncio.Protocol]
 
@@ -125,6 +129,7 @@ class SkippingLoop(asyncio.SelectorEventLoop):
         self.skipped = 0.0
         """Seconds that nobody had to wait for."""
         self._jobs = 0
+        self._stirred = time.monotonic()
         self._threads = threading.active_count()
         super().__init__(_Skipping(self))
 
@@ -140,10 +145,16 @@ class SkippingLoop(asyncio.SelectorEventLoop):
     def _done(self, _: object) -> None:
         self._jobs -= 1
 
+    def stir(self) -> None:
+        """Something was done, or came in: somebody may have been asked something."""
+        self._stirred = time.monotonic()
+
     def patience(self, selector: selectors.BaseSelector, seconds: float) -> float:
         """How long to wait in real time when the next timer is due in ``seconds``."""
-        if self._jobs or len(selector.get_map()) > 1:  # the one is the loop's own
+        if self._jobs:
             return seconds
+        if len(selector.get_map()) > 1:  # the one is the loop's own
+            return min(seconds, max(0.0, self._stirred + _ANSWERS - time.monotonic()))
         return min(seconds, _MOMENT) if threading.active_count() > self._threads else 0.0
 
 
@@ -154,10 +165,13 @@ class _Skipping(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None or timeout <= 0:
+            self._loop.stir()
             return super().select(timeout)
         patience = self._loop.patience(self, timeout)
         found = super().select(patience)
-        if not found:
+        if found:
+            self._loop.stir()
+        else:
             self._loop.skipped += timeout - patience
         return found
 

@@ -8,7 +8,9 @@ import pytest
 
 from spork_core.config import GatewayConfig, describe, json_schema, model
 from spork_core.config.docs import FieldDoc
+from spork_core.config.fields import Secret, setting
 from spork_core.config.shapes import config_fields, type_name
+from spork_core.units import Seconds
 from tests.config.conftest import Limit, Pair, Plugins
 
 CLASSES = [cls for cls in vars(model).values() if isinstance(cls, type) and attrs.has(cls) and cls is not model.Address]
@@ -72,6 +74,39 @@ def test_a_table_of_settings() -> None:
     ]
     assert [row.name for row in describe(Pair)] == ["low", "high"]
     assert describe(GatewayConfig)[0].default == '["127.0.0.1:8080"]'
+
+
+@attrs.frozen
+class Mistaken:
+    """What a config would say, where code says seconds."""
+
+    wait: Seconds = setting("How long.", default="200ms")  # type: ignore[assignment]  # the mistake
+    key: Secret = setting("A key.", default="hush")  # type: ignore[assignment]  # another
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [(Mistaken, "wait"), (attrs.make_class("Keyed", {"key": attrs.field(default="hush", type=Secret)}), "key")],
+)
+def test_a_default_of_another_type_is_named_and_not_shown(cls: type, name: str) -> None:
+    with pytest.raises(TypeError, match=f"the default of {name} is of the type str") as caught:
+        describe(cls)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_default_of_another_type_leaves_the_schema_whole() -> None:
+    """given one plugin with such a default, when the schema is written, then it lacks this default and nothing else"""
+
+    class Mixed(Plugins):
+        classes = {"mistaken": Mistaken, "pair": Pair}  # noqa: RUF012  a table
+
+        def names(self) -> list[str]:
+            return list(self.classes)
+
+    settings = json_schema(Mixed())["$defs"]["plugin:mistaken"]["properties"]
+
+    assert settings["wait"]["description"] == "How long."
+    assert "default" not in settings["wait"]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,33 @@ def test_a_real_socket_is_waited_for() -> None:
     assert looped < 60
 
 
+def test_an_open_connection_on_which_nothing_comes_holds_nothing_up() -> None:
+    """given a connection as a pool keeps it, when hours pass, then nobody waits for them, and it answers after that"""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line)
+        writer.close()
+
+    async def work() -> bytes:
+        async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            for _ in range(3):
+                await asyncio.sleep(3600)
+            writer.write(b"still here\n")
+            async with asyncio.timeout(0.2):
+                answer = await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+            return answer
+
+    answer, looped, real = elapsed(work)
+
+    assert answer == b"still here\n"
+    assert looped >= 3 * 3600
+    assert real < 10
+
+
 def test_a_loop_that_nobody_skips_has_skipped_nothing() -> None:
     loop = SkippingLoop()
     loop.run_until_complete(asyncio.sleep(0))

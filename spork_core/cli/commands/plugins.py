@@ -8,7 +8,7 @@ import click
 
 from spork_core.cli import admin as admin_listener
 from spork_core.cli import files
-from spork_core.cli.console import heading, print_json, table
+from spork_core.cli.console import heading, many, print_json, table
 
 
 @click.command()
@@ -157,7 +157,7 @@ def _show_running(instances: dict[str, dict[str, Any]]) -> None:
 
 def _state(facts: dict[str, Any]) -> str:
     state, times = str(facts.get("state")), facts.get("isolated")
-    return f"{state} ({times} times isolated)" if times else state
+    return f"{state} (isolated {many(times, 'time')})" if times else state
 
 
 def _times(facts: dict[str, Any]) -> tuple[str, str]:
