@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that the code already says: hooks, config, errors, laws, the test kit.
+"""Writes the pages of docs/reference that the code already says: the API, hooks, config, errors, laws, the kit.
 
 `python docs/generate.py` writes them; with `--check` it only names the stale ones, and fails when there are any.
 """
@@ -11,6 +11,7 @@ from types import FunctionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import attrs
+from door import api_page
 from kit import laws_page, testing_page
 from markdown import page, prose, signature, slug, table
 
@@ -172,6 +173,7 @@ def errors_page() -> str:
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
+    "api.md": api_page,
     "config.md": config_page,
     "errors.md": errors_page,
     "hooks.md": hooks_page,

@@ -100,7 +100,7 @@ _ORDER: Final = ("contract_suite", "gateway", "upstream")
 
 def testing_page() -> str:
     names = [*_ORDER, *(name for name in testing.__all__ if name not in _ORDER)]
-    blocks = [_entry(name, getattr(testing, name)) for name in names]
+    blocks = [entry(name, getattr(testing, name)) for name in names]
     return page(
         "Testing",
         "spork_core/testing",
@@ -110,7 +110,8 @@ def testing_page() -> str:
     )
 
 
-def _entry(name: str, thing: object) -> str:
+def entry(name: str, thing: object) -> str:
+    """The section of one public name."""
     match thing:
         case FunctionType() | type():
             return _class(name, thing) if isinstance(thing, type) else _function(name, thing)
@@ -128,7 +129,10 @@ def _function(name: str, function: FunctionType) -> str:
 
 def _class(name: str, cls: type) -> str:
     parts = [f"## {name}", prose(cls.__doc__)]
-    rows = [row for base in _own(cls) for row in (*_attributes(base), *_members(base))]
+    if attrs.has(cls):
+        parts.insert(1, f"```python\n{name}{_made_with(cls)}\n```")
+    rows = [row for base in _own(cls) for row in (*_declared(base), *_attributes(base), *_members(base))]
+    rows = [row for row in rows if not row[1].startswith("The kernel's own")]
     if rows:
         parts.append(table(("", "what it is or does"), rows))
     parts += _besides(cls)
@@ -150,7 +154,7 @@ _TOLD: Final = {"Asks": "Client", "Said": "Answer"}
 
 def _own(cls: type) -> list[type]:
     """The classes whose members stand in the section of ``cls``, the base before what is made of it."""
-    kit = [base for base in reversed(cls.__mro__) if base.__module__.startswith("spork_core.testing")]
+    kit = [base for base in reversed(cls.__mro__) if base.__module__.startswith("spork_core")]
     return [base for base in kit if _TOLD.get(base.__name__, cls.__name__) == cls.__name__]
 
 
@@ -174,6 +178,28 @@ def _attributes(cls: type) -> Iterator[tuple[str, str]]:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if isinstance(target, ast.Attribute) and isinstance(below, ast.Expr) and not target.attr.startswith("_"):
             yield f"`{target.attr}`", _line(_text(below.value))
+
+
+def _declared(cls: type) -> Iterator[tuple[str, str]]:
+    """Attributes with a docstring below them, where the class declares them."""
+    if not (tree := ast.parse(textwrap.dedent(inspect.getsource(cls))).body) or not isinstance(tree[0], ast.ClassDef):
+        return
+    for node, below in pairwise(tree[0].body):
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and isinstance(below, ast.Expr) and not target.id.startswith("_"):
+            yield f"`{target.id}`", _line(_text(below.value))
+
+
+def _made_with(cls: type) -> str:
+    """The arguments of an attrs class, as its author wrote their types."""
+    shown = []
+    for field in attrs.fields(cls):
+        if field.init:
+            kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", None)
+            kind = str(field.type).replace("typing.", "") if kind is None or "[" in str(field.type) else kind
+            default = "" if field.default is attrs.NOTHING else " = ..."
+            shown.append(f"{field.alias}: {re.sub(r'[a-z_]+[.]', '', kind)}{default}")
+    return f"({', '.join(shown)})"
 
 
 def _members(cls: type) -> Iterator[tuple[str, str]]:

@@ -285,6 +285,7 @@ class Exchange:
 
     def __init__(self, request: Request, clock: Clock = SYSTEM_CLOCK, chance: Chance = SYSTEM_CHANCE) -> None:
         self.request = request
+        """The client's; what a hook changes there is what goes upstream."""
         self._chance = chance
         self._clock = clock
         self._id: str | None = None
@@ -298,9 +299,11 @@ class Exchange:
         self.rest = ""
         """What the ``*`` at the end of the route's path matched, raw."""
         self.identity: Identity | None = None
+        """Who is calling, as the first ``authenticate`` hook that knew has said; None: nobody knows."""
         self.upstream_target: str | None = None
         """Raw path and query to send upstream instead of the rewritten request's; None: the route's rewrite decides."""
         self.attempts: list[Attempt] = []
+        """The attempts so far, the last one last; empty when no service was asked."""
         self.response: Response | None = None
         """The answer so far; None until there is one."""
         self.error: Problem | None = None
