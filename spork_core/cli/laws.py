@@ -9,6 +9,7 @@ import click
 from spork_core.cli.console import heading, many, print_json
 from spork_core.testing.contract import laws_of
 from spork_core.testing.law import Broken, Law
+from spork_core.testing.laws.beginning import tried
 from spork_core.testing.subject import Subject
 
 _WIDTH: Final = 100
@@ -39,7 +40,8 @@ def keep(plugin: str, settings: Mapping[str, Any], *, as_json: bool) -> bool:
 
 def _checked(law: Law, subject: Subject) -> Broken | None:
     try:
-        law.check(subject)
+        if not tried(law, subject):
+            return Broken("it was not tried", "let the plugin start first")
     except Broken as broken:
         return broken
     except Exception as error:  # of the plugin's, in a law that did not expect one there

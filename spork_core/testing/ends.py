@@ -1,7 +1,7 @@
 """Both ends of an exchange on fake connections: the client, the service, and what each of them has seen."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -191,4 +191,12 @@ def post(body: Iterable[bytes] = (b"{}",), target: bytes = b"/users") -> list[by
     return [head, *(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in body if piece), b"0\r\n\r\n"]
 
 
-__all__ = ["ANSWER", "CLIENT", "GET", "Client", "Passed", "Service", "message_of", "post"]
+def carrying(request: bytes, fields: Mapping[str, str]) -> bytes:
+    """``request`` with those of ``fields`` besides whose names it does not have."""
+    line, end, rest = request.partition(b"\r\n")
+    there = {each.partition(b":")[0].lower() for each in rest.partition(b"\r\n\r\n")[0].split(b"\r\n")}
+    missing = [(name.encode(), value.encode()) for name, value in fields.items() if name.lower().encode() not in there]
+    return line + end + b"".join(b"%b: %b\r\n" % each for each in missing) + rest if end else request
+
+
+__all__ = ["ANSWER", "CLIENT", "GET", "Client", "Passed", "Service", "carrying", "message_of", "post"]

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from inspect import unwrap
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,16 @@ def _where(task: "asyncio.Task[Any]") -> str:
         return place(stack[0].f_code.co_filename, stack[0].f_lineno)
     code: Any = getattr(task.get_coro(), "cr_code", None)
     return "" if code is None else place(code.co_filename, code.co_firstlineno)
+
+
+def timers(owns: Callable[[str], bool]) -> list[str]:
+    """Those of this loop that will call code of a file that ``owns`` is true for."""
+    found = []
+    for handle in getattr(asyncio.get_running_loop(), "_scheduled", ()):  # uvloop does not tell
+        code = getattr(unwrap(getattr(handle._callback, "__func__", handle._callback)), "__code__", None)
+        if not handle.cancelled() and code is not None and owns(code.co_filename):
+            found.append(_with("a timer", place(code.co_filename, code.co_firstlineno)))
+    return sorted(found)
 
 
 def threads() -> set[threading.Thread]:
@@ -70,4 +81,4 @@ def _kind(what: str) -> str:
     return "socket" if what.startswith("socket:") else f"file {what}" if what.startswith("/") else what
 
 
-__all__ = ["descriptors", "named", "opened", "tasks", "thread_names", "threads"]
+__all__ = ["descriptors", "named", "opened", "tasks", "thread_names", "threads", "timers"]

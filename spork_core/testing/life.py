@@ -8,9 +8,10 @@ from typing import Any, Final
 from attrs import define, field
 
 from spork_core.config import GatewayConfig
-from spork_core.testing.rig import ANSWER, SUBJECT, Rig, alone, post, registry_of, started, whole_config
+from spork_core.errors import Problem
+from spork_core.testing.rig import ANSWER, SUBJECT, Rig, alone, registry_of, started, whole_config
 from spork_core.testing.subject import Subject
-from spork_core.testing.watch import Watch
+from spork_core.testing.watch import Watch, watched
 
 _FIELDS: Final = (
     b"",
@@ -25,12 +26,14 @@ _FAILED: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n
 
 @define
 class Heard:
-    """What came of it. ``clients``: the bytes that clients got. ``said``: what describe and health answered."""
+    """What came of it. ``clients``: the bytes that clients got. ``said``: what describe and health answered.
+    ``problems``: that hooks raised."""
 
     config: GatewayConfig
     plugin: Any = None
     clients: list[bytes] = field(factory=list)
     said: list[object] = field(factory=list)
+    problems: list[Problem] = field(factory=list)
 
 
 def live(subject: Subject, around: Callable[[GatewayConfig], AbstractContextManager[Any]] | None = None) -> Heard:
@@ -39,7 +42,7 @@ def live(subject: Subject, around: Callable[[GatewayConfig], AbstractContextMana
     ``around``: a context in which all that happens, made of the config; None: none.
     """
     rig = Rig(subject, Watch())
-    registry = registry_of(subject, subject.plugin_class)
+    registry = registry_of(subject, watched(subject.plugin_class, rig.watch))
     config = whole_config(subject, registry)
     heard = Heard(config)
 
@@ -58,6 +61,7 @@ def live(subject: Subject, around: Callable[[GatewayConfig], AbstractContextMana
     else:
         with around(config):
             alone(main, rig.wires)
+    heard.problems += [call.error for call in rig.watch.calls if isinstance(call.error, Problem)]
     return heard
 
 
@@ -66,10 +70,12 @@ async def _exchanges(rig: Rig, heard: Heard) -> None:
         for target in _TARGETS:
             method = b"OPTIONS" if target == b"*" else b"GET"
             request = b"%b %b HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\n%b\r\n" % (method, target, fields)
-            heard.clients.append((await rig.send(request)).answer)
-    heard.clients.append((await rig.send(*post((b'{"a":', b"1}")))).answer)
+            for each in rig.both([request]):
+                heard.clients.append((await rig.send(each)).answer)
+    heard.clients.append((await rig.send(rig.get)).answer)
+    heard.clients.append((await rig.send(*rig.post((b'{"a":', b"1}")))).answer)
     rig.service.script = [_FAILED]
-    heard.clients.append((await rig.send(*post())).answer)
+    heard.clients.append((await rig.send(*rig.post())).answer)
     rig.service.script = [ANSWER]
 
 

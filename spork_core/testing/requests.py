@@ -181,6 +181,20 @@ SMUGGLING: Final[tuple[bytes, ...]] = tuple(
 called for the refusal."""
 
 
+ODD_ANSWERS: Final = (
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nETag: \xff\r\n\r\n",
+    b"HTTP/1.1 599 \xff\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.0 200\r\n\r\n",
+    b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nContent-Type: \xc3\x28\r\nSet-Cookie: \xff\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nVary: *\r\nDate: no\r\n\r\n1\r\na\r\n0\r\nX: \xff\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Encoding: gzip, \xff\r\nCache-Control: max-age=x,,\r\n\r\na",
+    b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\nRetry-After: soon\r\n\r\n",
+    b"HTTP/9 no\r\n\r\n",
+)
+"""What a service should not answer either."""
+
+
 def targets() -> st.SearchStrategy[bytes]:
     """Request targets: known ugly ones, made ones, and the absolute form."""
     made = st.binary(max_size=20).map(lambda data: b"/" + bytes(b for b in data if b in _PLAIN))
@@ -260,7 +274,8 @@ def ugly(target: bytes = b"/users") -> list[bytes]:
         found += [_get(target, *every), _get(target, every[NAMES.index(b"X-Request-Id")])]
     found += [_get(target, b"Authorization: " + credential) for credential in CREDENTIALS]
     found += [_get(target, host=host) for host in HOSTS]
-    found += [_get(target, method=method) for method in METHODS]
+    for method in METHODS:
+        found += [_get(target, method=method), _get(target, b"Content-Length: 2", method=method) + b"{}"]
     for body in BODIES:
         for kind in (b"application/json", b"text/plain; charset=latin-1", b"multipart/form-data; boundary=x"):
             length = b"Content-Length: %d" % len(body)
@@ -294,4 +309,4 @@ def some(examples: int) -> tuple[bytes, ...]:
     return (*found, *SMUGGLING)
 
 
-__all__ = ["SMUGGLING", "bodies", "fields", "hostile", "requests", "some", "targets", "ugly", "values"]
+__all__ = ["ODD_ANSWERS", "SMUGGLING", "bodies", "fields", "hostile", "requests", "some", "targets", "ugly", "values"]

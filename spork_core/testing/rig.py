@@ -7,7 +7,7 @@ pipeline, attempts. Starting one takes a few milliseconds, an exchange about 100
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from copy import deepcopy
 from functools import lru_cache
@@ -17,11 +17,13 @@ from attrs import field, frozen
 
 from spork_core.clock import Chance, Clock
 from spork_core.config import GatewayConfig, loads
+from spork_core.errors import ConfigError
 from spork_core.gateway import Gateway
 from spork_core.plugin import Plugin
 from spork_core.registry import Instance, Registry
-from spork_core.testing.ends import ANSWER, CLIENT, GET, Client, Passed, Service, post
+from spork_core.testing.ends import ANSWER, CLIENT, GET, Client, Passed, Service, carrying, post
 from spork_core.testing.fakeloop import SERVICE, SkippingLoop, Wires, fake_loop
+from spork_core.testing.requests import ODD_ANSWERS
 from spork_core.testing.subject import Subject
 from spork_core.testing.watch import Watch, watched
 from spork_core.testing.written import as_yaml
@@ -35,6 +37,10 @@ _TURNS: Final = 200
 
 SUBJECT: Final = "instance-under-contract"
 """The name of the instance that a law is about."""
+
+
+class DoesNotStart(ConfigError):
+    """A gateway with the plugin does not start."""
 
 
 class Rig:
@@ -51,6 +57,36 @@ class Rig:
     def instance(self) -> Instance:
         """The instance that the law is about."""
         return self.gateway.snapshot.instances[SUBJECT]
+
+    @property
+    def get(self) -> bytes:
+        """A GET with the author's fields."""
+        return carrying(GET, self.subject.headers)
+
+    def post(self, body: Iterable[bytes] = (b"{}",)) -> list[bytes]:
+        """A POST in pieces, with the author's fields in its head."""
+        head, *rest = post(body)
+        return [carrying(head, self.subject.headers), *rest]
+
+    def both(self, requests: Iterable[bytes]) -> Iterator[bytes]:
+        """``requests`` as they are, and where the author has fields, then all of them with these."""
+        requests = tuple(requests)
+        yield from requests
+        if self.subject.headers:
+            yield from (carrying(request, self.subject.headers) for request in requests)
+
+    def traffic(self, odd: Iterable[bytes]) -> Iterator[list[bytes]]:
+        """A GET, a POST, and ``both`` of the odd ones, each in pieces."""
+        yield from ([self.get], self.post(), *([request] for request in self.both(odd)))
+
+    async def drive(self, odd: Iterable[bytes]) -> AsyncIterator[Passed]:
+        """Sends ``traffic``, and to a GET the service then answers what it should not."""
+        for pieces in self.traffic(odd):
+            yield await self.send(*pieces)
+        for answer in ODD_ANSWERS:
+            self.service.script = [answer, b""]
+            yield await self.send(self.get)
+        self.service.script = [ANSWER]
 
     def client(self, peer: tuple[str, int] = CLIENT) -> Client:
         """A new connection."""
@@ -153,10 +189,13 @@ async def started(
     rig: Rig, config: GatewayConfig, registry: Registry, clock: Clock | None = None
 ) -> AsyncIterator[Rig]:
     """The rig with its gateway started, and stopped in the end. ``clock``: None means that of the loop, which skips
-    what nobody waits for. Raises ConfigError."""
+    what nobody waits for. Raises DoesNotStart."""
     gateway = rig.gateway = Gateway(config, registry, clock=clock or _loop_clock(), chance=Chance())
     with socket.socket() as unbound:
-        await gateway.start([unbound])
+        try:
+            await gateway.start([unbound])
+        except ConfigError as error:
+            raise DoesNotStart(error.problems) from error
         try:
             yield rig
         finally:
@@ -191,7 +230,8 @@ def run(
     """Does ``work`` with a rig on a loop of its own; its answer.
 
     ``watch``: what stands around the plugin's hooks. ``bare``: nothing does. ``chain``: classes of instances, by name,
-    before the subject's. ``envelope``: ``on_failure``, ``timeout`` and so on of the subject's instance.
+    before the subject's. ``envelope``: ``on_failure``, ``timeout`` and so on of the subject's instance. Raises
+    DoesNotStart.
     """
     rig = Rig(subject, watch or Watch())
     config, registry = prepared(rig, bare=bare, chain=chain, **envelope)
@@ -225,4 +265,18 @@ def silence() -> Iterator[None]:
         root.handlers = kept
 
 
-__all__ = ["ANSWER", "GET", "LONG", "SUBJECT", "Client", "Passed", "Rig", "alone", "post", "prepared", "run", "started"]
+__all__ = [
+    "ANSWER",
+    "GET",
+    "LONG",
+    "SUBJECT",
+    "Client",
+    "DoesNotStart",
+    "Passed",
+    "Rig",
+    "alone",
+    "post",
+    "prepared",
+    "run",
+    "started",
+]

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from spork_core.config import GatewayConfig, InstanceConfig, loads
 from spork_core.errors import ConfigProblem, SporkError
+from spork_core.headers import FIELD_VALUE, KERNELS_OWN, TOKEN
 from spork_core.hookspecs import GATEWAY_HOOKS, KINDS
 from spork_core.plugin import ENTRY_POINTS, Plugin
 from spork_core.registry import Instance, Registry, make_instance, order_problems
@@ -29,12 +30,16 @@ class Effort:
 
 FULL: Final = Effort()
 
+_LAWS_OWN: Final = KERNELS_OWN | {"host", "expect"}
+"""Fields that say where a request goes, and where it ends."""
+
 
 class Subject:
     """One plugin with one config.
 
     ``name``: what ``use`` says. ``settings``: the instance's part of a config file, as plain values. ``others``:
     further instances, name → settings, that stand before it in the chain because it requires what they provide.
+    ``headers``: fields that the ordinary requests of the laws carry. Raises ValueError when one cannot stand there.
     """
 
     def __init__(
@@ -43,12 +48,21 @@ class Subject:
         settings: Mapping[str, Any] | None = None,
         others: Mapping[str, Mapping[str, Any]] | None = None,
         effort: Effort = FULL,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self.settings = dict(settings or {})
         self.others = {other: dict(more) for other, more in (others or {}).items()}
         self.effort = effort
+        self.headers = dict(headers)
+        for field, value in self.headers.items():
+            if not TOKEN.fullmatch(field) or not FIELD_VALUE.fullmatch(value) or field.lower() in _LAWS_OWN:
+                raise ValueError(f"{field}: {value} cannot stand in a request of the laws")
         self.registry = Registry()
+        self.starts = True
+        """False once a law has found that it does not: those that run it say nothing then."""
+        self.changed: list[str] = []
+        """What of the process its first life has changed: a second one sets the same again."""
 
     def __repr__(self) -> str:
         return f"<Subject {self.name}>"

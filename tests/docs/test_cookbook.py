@@ -26,6 +26,8 @@ SIGNATURE: Final = hmac.digest(SECRET.encode(), PUSH.encode(), "sha256").hex()
 QUICK: Final = Effort(exchanges=1500, examples=25)
 SMALL: Final[Mapping[str, Mapping[str, Any]]] = {"quota": {"callers": 100}, "stale-if-error": {"answers": 100}}
 """Bounds that are reached while the laws look."""
+HEADERS: Final[Mapping[str, Mapping[str, str]]] = {"api-keys": {"X-API-Key": "anns-key-of-32-random-characters"}}
+"""What a recipe accepts, so that the laws see what it does then."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,7 +84,7 @@ def test_there_are_eight_and_each_is_short() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_keeps_the_laws(name: str) -> None:
-    subject = Subject(name, {**settings(name), **SMALL.get(name, {})}, effort=QUICK)
+    subject = Subject(name, {**settings(name), **SMALL.get(name, {})}, effort=QUICK, headers=HEADERS.get(name, {}))
     about_distributions = documented.LAWS
 
     for law in laws_of(subject):

@@ -2,8 +2,21 @@
 
 import pytest
 
+from spork_core.api import GatewayView, Plugin, hookimpl
 from spork_core.testing import Broken, contract_suite
+from spork_core.testing.ends import carrying
 from spork_core.testing.laws import LAWS
+from spork_core.testing.laws.beginning import starts_each_time, tried
+from spork_core.testing.laws.blocking import never_blocks_the_loop
+from tests.testing.subjects import offered
+
+
+class Dependent(Plugin):
+    """Needs what is not there."""
+
+    @hookimpl
+    async def startup(self, gateway: GatewayView) -> None:
+        raise OSError("nobody is there")
 
 
 def names_of(suite: type) -> list[str]:
@@ -59,3 +72,29 @@ def test_a_law_says_what_holds_and_why(law: object) -> None:
 
 def test_names_of_laws_are_unique() -> None:
     assert len({law.name for law in LAWS}) == len(LAWS)
+
+
+def test_a_plugin_that_does_not_start_breaks_one_law_and_skips_those_that_run_it() -> None:
+    subject = offered(Dependent)
+
+    with pytest.raises(Broken, match=r"does not start: .*nobody is there[\s\S]*Remedy: give it what it depends on"):
+        starts_each_time.check(subject)
+
+    assert not tried(never_blocks_the_loop, subject)
+
+
+def test_a_field_that_frames_a_request_is_refused() -> None:
+    with pytest.raises(ValueError, match="Content-Length: 5 cannot stand in a request of the laws"):
+        contract_suite("request-id", headers={"Content-Length": "5"})
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nX-Key: k\r\nHost: a\r\n\r\n"),
+        (b"GET / HTTP/1.1\r\nx-key: mine\r\n\r\n", b"GET / HTTP/1.1\r\nx-key: mine\r\n\r\n"),
+        (b"garbage", b"garbage"),
+    ],
+)
+def test_fields_of_the_author_go_where_there_are_none_of_that_name(request_: bytes, expected: bytes) -> None:
+    assert carrying(request_, {"X-Key": "k"}) == expected

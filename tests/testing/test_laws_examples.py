@@ -12,6 +12,8 @@ from spork_core.plugin import Plugin
 from spork_core.registry import Registry
 from spork_core.testing import Effort, Subject
 from spork_core.testing.laws import (
+    awaiting,
+    beginning,
     blocking,
     bodies,
     cancelling,
@@ -22,6 +24,8 @@ from spork_core.testing.laws import (
     headers,
     hostile,
     leaking,
+    leaving,
+    mixing,
     overhead,
     refusing,
     reloading,
@@ -30,7 +34,7 @@ from spork_core.testing.laws import (
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
 RUNNING = (
-    *(starting, completing, failing, refusing, bodies, headers, hostile),
+    *(beginning, awaiting, mixing, leaving, starting, completing, failing, refusing, bodies, headers, hostile),
     *(cancelling, clocks, blocking, reloading, dispatching, overhead, leaking),
 )
 LAWS = [law for module in RUNNING for law in module.LAWS]
@@ -40,6 +44,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "map_response_time": {},
     "watch_slow_requests": {"over": "500ms"},
 }
+
+
+HEADERS = {"first_static_token": {"Authorization": "Bearer s3cret"}}
 
 
 @pytest.fixture(params=sorted(SETTINGS))
@@ -52,7 +59,8 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     (cls,) = (item for item in vars(module).values() if isinstance(item, type) and Plugin in item.__bases__)
-    made = Subject("example", SETTINGS[request.param], effort=Effort(exchanges=600, examples=10))
+    headers = HEADERS.get(request.param, {})
+    made = Subject("example", SETTINGS[request.param], effort=Effort(exchanges=600, examples=10), headers=headers)
     made.registry = Registry({"example": cls})
     yield made
     del sys.modules[name]

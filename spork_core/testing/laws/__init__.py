@@ -4,6 +4,8 @@ from typing import Final
 
 from spork_core.testing.law import Law
 from spork_core.testing.laws import (
+    awaiting,
+    beginning,
     blocking,
     bodies,
     cancelling,
@@ -19,8 +21,10 @@ from spork_core.testing.laws import (
     importing,
     keeping,
     leaking,
+    leaving,
     loading,
     mistakes,
+    mixing,
     overhead,
     refusing,
     reloading,
@@ -35,6 +39,7 @@ LAWS: Final[tuple[Law, ...]] = (
     *config.LAWS,
     *mistakes.LAWS,
     *guarding.LAWS,
+    *beginning.LAWS,
     *secrets.LAWS,
     *keeping.LAWS,
     *starting.LAWS,
@@ -44,7 +49,10 @@ LAWS: Final[tuple[Law, ...]] = (
     *bodies.LAWS,
     *headers.LAWS,
     *hostile.LAWS,
+    *awaiting.LAWS,
+    *mixing.LAWS,
     *cancelling.LAWS,
+    *leaving.LAWS,
     *clocks.LAWS,
     *blocking.LAWS,
     *reloading.LAWS,

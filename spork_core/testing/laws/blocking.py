@@ -1,19 +1,23 @@
 """The law about blocking: nothing the plugin does stops the loop."""
 
-from collections.abc import Iterator
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from blockbuster import BlockingError
 
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.places import place_raised
 from spork_core.testing.requests import ugly
-from spork_core.testing.rig import GET, Rig, alone, post, prepared, started
+from spork_core.testing.rig import Rig, alone, prepared, started
 from spork_core.testing.subject import Subject
 from spork_core.testing.unblocked import unblocked
 from spork_core.testing.watch import Call, Watch
 
+_LOOKUPS: Final = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
+"""What of the module socket asks a name server, and blockbuster lets pass."""
 _EACH: Final = 8
 """Every so many-th of the ugly requests is sent, too."""
 
@@ -30,8 +34,8 @@ def never_blocks_the_loop(subject: Subject) -> None:
 
     async def main() -> None:
         async with started(rig, *prepared(rig)):
-            for pieces in ([GET], post(), *([request] for request in ugly()[::_EACH])):
-                await rig.send(*pieces)
+            async for _ in rig.drive(ugly()[::_EACH]):
+                pass
 
     with _refused(subject) as errors:
         alone(main, rig.wires)
@@ -60,12 +64,26 @@ def _refused(subject: Subject) -> Iterator[list[BlockingError]]:
         made(self, func)
         errors.append(self)
 
+    lookups = {name: getattr(socket, name) for name in _LOOKUPS}
     BlockingError.__init__ = keep  # type: ignore[method-assign]
+    for name, function in lookups.items():
+        setattr(socket, name, _off_loop(name, function))
     try:
         with unblocked(subject.package):
             yield errors
     finally:
         BlockingError.__init__ = made  # type: ignore[method-assign]
+        for name, function in lookups.items():
+            setattr(socket, name, function)
+
+
+def _off_loop(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def refusing(*given: Any, **more: Any) -> Any:
+        if asyncio._get_running_loop() is not None:
+            raise BlockingError(f"socket.{name}")
+        return function(*given, **more)
+
+    return refusing
 
 
 LAWS: Final[tuple[Law, ...]] = (never_blocks_the_loop,)

@@ -1,5 +1,6 @@
 """Laws about bodies: a plugin does with them what it declares, at any pace, and with bounded memory."""
 
+from functools import partial
 from typing import Any, Final
 
 from spork_core.body import StreamBody
@@ -7,7 +8,8 @@ from spork_core.exchange import Response
 from spork_core.hookspecs import KINDS, Kind
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.places import place_of
-from spork_core.testing.rig import Passed, Rig, post, run
+from spork_core.testing.requests import ugly
+from spork_core.testing.rig import Passed, Rig, run
 from spork_core.testing.subject import Subject
 from spork_core.testing.watch import Call, Watch
 
@@ -30,6 +32,7 @@ def uses_bodies_as_declared(subject: Subject) -> None:
     upload wait for its last byte, and whatever limits and retries rely on the declaration go wrong.
     """
     run(subject, _declared, watch=_Bodies(subject))
+    run(subject, _odd, watch=_Bodies(subject))
 
 
 @law(hooks=KINDS)
@@ -66,7 +69,8 @@ def holds_little_of_a_body(subject: Subject) -> None:
     all. `await body.read(limit)` refuses what is longer; a body that is transformed goes chunk by chunk.
     """
     if _uses(subject, "request_body") != "none":
-        run(subject, _endless_request)
+        run(subject, partial(_endless_request, announced=False))
+        run(subject, partial(_endless_request, announced=True))
     if _uses(subject, "response_body") != "none":
         run(subject, _endless_answer)
 
@@ -123,7 +127,7 @@ def _pulled(body: object) -> bool:
 
 async def _declared(rig: Rig) -> None:
     rig.service.script = [_HEAD, *_chunks([_ANSWER]), b"0\r\n\r\n"]
-    passed = await rig.send(*post([_CONTENT[:20], _CONTENT[20:]]))
+    passed = await rig.send(*rig.post([_CONTENT[:20], _CONTENT[20:]]))
     watch = rig.watch
     assert isinstance(watch, _Bodies)
     if watch.found is not None:
@@ -147,13 +151,22 @@ async def _declared(rig: Rig) -> None:
         )
 
 
+async def _odd(rig: Rig) -> None:
+    async for _ in rig.drive(each for each in ugly() if not each.endswith(b"\r\n\r\n")):
+        watch = rig.watch
+        assert isinstance(watch, _Bodies)
+        if watch.found is not None:
+            raise Broken(*watch.found)
+        watch.calls.clear()
+
+
 _PARTS: Final = ("the status", "the request", "the answer")
 
 
 def _result(subject: Subject, content: list[bytes], answer: list[bytes]) -> tuple[tuple[Any, ...], Passed]:
     async def one(rig: Rig) -> Passed:
         rig.service.script = [_HEAD, *_chunks(answer), b"0\r\n\r\n"]
-        return await rig.send(*post(content))
+        return await rig.send(*rig.post(content))
 
     passed = run(subject, one)
     request, message = passed.request, passed.message
@@ -177,11 +190,15 @@ def _blamed(subject: Subject, part: str, passed: Passed) -> str:
     return place_of(seen[-1].function if seen else subject.plugin_class)
 
 
-async def _endless_request(rig: Rig) -> None:
+async def _endless_request(rig: Rig, announced: bool) -> None:
     rig.service.drinks = True
-    client = rig.client()
-    client.feed(post()[0])
-    chunk, fed = b"%x\r\n%b\r\n" % (_PIECE, b"x" * _PIECE), 0
+    client, head = rig.client(), rig.post()[0]
+    chunk, fed = b"x" * _PIECE, 0
+    if announced:
+        head = head.replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % (_PIECE * (_PIECES + 1)))
+    else:
+        chunk = b"%x\r\n%b\r\n" % (_PIECE, chunk)
+    client.feed(head)
     for _ in range(_PIECES):
         if not client.open or not await rig.reads(client):
             break
@@ -202,7 +219,7 @@ async def _endless_answer(rig: Rig) -> None:
     chunk = b"%x\r\n%b\r\n" % (_PIECE, b"x" * _PIECE)
     rig.service.script = [_HEAD, *[chunk] * _PIECES]
     client = rig.client()
-    client.feed(post()[0] + post()[-1])
+    client.feed(rig.post()[0] + rig.post()[-1])
     for _ in range(_PIECES * 4):
         await rig.turn()
         held = rig.service.answered - len(client.received)

@@ -11,7 +11,7 @@ from spork_core.testing.fingerprint import fingerprint
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.leftovers import named, tasks
 from spork_core.testing.places import place, place_of
-from spork_core.testing.rig import ANSWER, GET, LONG, Rig, post, run
+from spork_core.testing.rig import ANSWER, LONG, Rig, run
 from spork_core.testing.subject import Subject
 from spork_core.testing.watch import Call, Watch
 
@@ -80,7 +80,7 @@ class _Cancelling(Watch):
 async def _each_await(rig: Rig) -> None:
     watch = rig.watch
     assert isinstance(watch, _Cancelling)
-    for pieces in ([GET], post([b'{"id":', b"1}"])):
+    for pieces in ([rig.get], rig.post([b'{"id":', b"1}"])):
         watch.aim(0)
         started = tasks()
         await rig.send(*pieces)
@@ -102,11 +102,11 @@ async def _each_await(rig: Rig) -> None:
 async def _each_body(rig: Rig) -> None:
     """The client leaves while its body comes in, and while the answer's goes out."""
     for pieces, script, which in (
-        (post()[:1] + post([b"{"])[1:2], [ANSWER], "request"),
-        ([GET], [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"], "answer"),
+        (rig.post([b"{"])[:2], [ANSWER], "request"),
+        ([rig.get], [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"], "answer"),
     ):
         rig.service.script, started = [ANSWER], tasks()
-        await rig.send(*post())
+        await rig.send(*rig.post())
         await _quiet()
         leaks = not tasks() <= started
         started, before = tasks(), fingerprint(rig.instance.plugin)

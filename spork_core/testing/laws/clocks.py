@@ -12,7 +12,7 @@ from spork_core.clock import Clock
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.places import place
 from spork_core.testing.requests import ugly
-from spork_core.testing.rig import GET, Rig, alone, post, prepared, started
+from spork_core.testing.rig import Rig, alone, prepared, started
 from spork_core.testing.subject import Subject
 from spork_core.testing.watch import Call, Watch
 
@@ -61,8 +61,8 @@ class _Begun(Watch):
 
 
 async def _traffic(rig: Rig) -> None:
-    for pieces in ([GET], post(), *([request] for request in ugly()[::_EACH])):
-        await rig.send(*pieces)
+    async for _ in rig.drive(ugly()[::_EACH]):
+        pass
     for hook in ("describe", "health"):
         impl = rig.instance.impls.get(hook)
         if impl is None:

@@ -12,7 +12,7 @@ from spork_core.testing.findings import WAY_IN, WAY_OUT, fault_of, is_async, tol
 from spork_core.testing.fingerprint import fingerprint
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.places import place_of
-from spork_core.testing.rig import GET, Rig, post, run
+from spork_core.testing.rig import Rig, run
 from spork_core.testing.subject import Subject
 from spork_core.testing.watch import Call, Watch
 
@@ -59,9 +59,9 @@ def _raising(subject: Subject, hook: str) -> Callable[[Call], Any]:
 
 
 async def _prefix(rig: Rig) -> None:
-    for pieces in ([GET], post(), [_MALFORMED]):
+    for pieces in ([rig.get], rig.post(), [_MALFORMED]):
         _check(rig.subject, (await rig.send(*pieces)).calls, rig.watch)
-    client, (head, *_) = rig.client(), post()
+    client, (head, *_) = rig.client(), rig.post()
     client.feed(head)  # and leave, while the body is on its way
     first = len(rig.watch.calls)
     client.leave()
@@ -91,7 +91,7 @@ def on_complete_is_twice_safe(subject: Subject) -> None:
 
 
 async def _twice(rig: Rig) -> None:
-    passed = await rig.send(GET)
+    passed = await rig.send(rig.get)
     served = [call.exchange for call in passed.calls if call.hook == "on_complete"]
     before = _counts(rig.instance.plugin)
     for exchange in (*served, *served, *_bare()):

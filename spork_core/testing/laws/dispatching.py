@@ -44,17 +44,17 @@ async def _compiled(rig: Rig) -> Said:
         answer = None if phase is None else phase(*given)
         return await answer if isawaitable(answer) else answer
 
-    return await _all(fire)
+    return await _all(rig, fire)
 
 
 async def _reference(rig: Rig) -> Said:
-    return await _all(Reference([rig.instance]).run)
+    return await _all(rig, Reference([rig.instance]).run)
 
 
-async def _all(fire: Any) -> Said:
+async def _all(rig: Rig, fire: Any) -> Said:
     """Each hook fired once for a few exchanges, in the order of their life, and what came of it."""
     said: Said = []
-    for request in _requests():
+    for request in _requests(rig.subject):
         exchange = Exchange(request)
         for hook in KINDS:
             if hook == "after_attempt":
@@ -76,10 +76,17 @@ def _kind(answer: object) -> str:
     return f"{answer.status}" if isinstance(answer, Response) else type(answer).__name__
 
 
-def _requests() -> list[Request]:
+def _requests(subject: Subject) -> list[Request]:
     fields = Headers({"Authorization": "Bearer x", "Accept": "application/json", "Origin": "https://app.example"})
     return [
-        Request("GET", "/users/1", host="api.example", client="198.51.100.7", peer="198.51.100.7"),
+        Request(
+            "GET",
+            "/users/1",
+            headers=Headers(subject.headers),
+            host="api.example",
+            client="198.51.100.7",
+            peer="198.51.100.7",
+        ),
         Request("OPTIONS", "/users", "a=1", headers=fields, host="api.example", scheme="https", trusted=True),
     ]
 

@@ -8,7 +8,7 @@ from spork_core.hookspecs import KINDS, Kind
 from spork_core.testing.findings import WAY_OUT, fault_of, is_async, told
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.places import place_of
-from spork_core.testing.rig import GET, SUBJECT, Passed, Rig, post, run
+from spork_core.testing.rig import SUBJECT, Passed, Rig, run
 from spork_core.testing.subject import Subject
 from spork_core.testing.watch import Call, Watch
 
@@ -58,7 +58,7 @@ def _passed(subject: Subject, hook: str, policy: str, fails: Callable[[], Any] |
     async def one(rig: Rig) -> Passed:
         if hook in _SCRIPTS:
             rig.service.script = [_SCRIPTS[hook]]
-        return await rig.send(*(post() if hook == "on_request" else [GET]))
+        return await rig.send(*(rig.post() if hook == "on_request" else [rig.get]))
 
     watch = Watch({} if fails is None else {hook: coroutine if is_async(subject, hook) else plain})
     return run(subject, one, watch=watch, on_failure=policy, timeout="1s")

@@ -2,17 +2,19 @@
 
 import re
 from collections import Counter
+from contextlib import suppress
+from inspect import isawaitable
 from typing import Any, Final
 
 from spork_core.errors import Problem
-from spork_core.exchange import Response
+from spork_core.exchange import Attempt, Response
 from spork_core.headers import FIELD_VALUE, KERNELS_OWN, TOKEN, Headers
 from spork_core.hookspecs import KINDS
 from spork_core.testing.findings import request_line
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.places import place_of
-from spork_core.testing.requests import some
-from spork_core.testing.rig import GET, Passed, Rig, post, run
+from spork_core.testing.requests import ODD_ANSWERS, some
+from spork_core.testing.rig import ANSWER, Passed, Rig, run
 from spork_core.testing.subject import Subject
 from spork_core.testing.watch import Call, Watch
 
@@ -23,6 +25,12 @@ SINGLE: Final = frozenset(
     "x-frame-options x-request-id".split()
 )
 """Fields that mean nothing, or two things, when they are there twice."""
+_SEVERAL: Final = ("set-cookie", "link", "www-authenticate")
+"""Fields of an answer that mean something several times."""
+_DOUBLES: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nSet-Cookie: spoon=1\r\nSet-Cookie: knife=2; HttpOnly\r\n"
+    b"Link: </a>; rel=next\r\nLink: </b>; rel=prev\r\n\r\n"
+)
 _TARGET: Final = re.compile(r"[!-~]+")
 
 Items = Counter[tuple[str, Any]]
@@ -65,7 +73,7 @@ class _Fields(Watch):
         if isinstance(error, Problem):
             looks.append((f"its {type(error).__name__}", Headers(error.headers), Counter()))
         for what, headers, before in looks:
-            wrong = _wrong(headers, before)
+            wrong = _wrong(headers, before) or _lost(headers, before)
             if wrong is not None:
                 self.found = call, f"sets on {what} {wrong[0]}", wrong[1]
         if exchange.upstream_target not in (None, target) and not _TARGET.fullmatch(str(exchange.upstream_target)):
@@ -108,17 +116,63 @@ def _wrong(headers: Headers, before: Items) -> tuple[str, str] | None:
     return None
 
 
+def _lost(headers: Headers, before: Items) -> tuple[str, str] | None:
+    """What is wrong when a field that was there several times is there less often."""
+    after = _items(headers)
+    for name in _SEVERAL:
+        were, are = (sum(count for (each, _), count in items.items() if each == name) for items in (before, after))
+        if 0 < are < were:
+            return (
+                f"{name} {are} times, which was there {were} times",
+                f'write headers.add("{name}", …); headers["{name}"] = … and a dict keep one field of each name',
+            )
+    return None
+
+
 async def _all(rig: Rig) -> None:
-    ordinary = [[GET], post(), *([request] for request in some(rig.subject.effort.examples))]
-    for pieces in ordinary:
+    rig.service.script = [_DOUBLES]
+    await rig.send(rig.get)
+    await _attempt_again(rig)
+    _check(rig, rig.get)
+    rig.service.script = [ANSWER]
+    for pieces in rig.traffic(some(rig.subject.effort.examples)):
         passed = await rig.send(*pieces)
-        watch = rig.watch
-        assert isinstance(watch, _Fields)
-        if watch.found is not None:
-            call, what, remedy = watch.found
-            raise Broken(f"{place_of(call.function)}: {call.hook} {what}, at {request_line(pieces[0])}", remedy)
+        _check(rig, pieces[0])
         _check_length(passed, pieces[0])
-        watch.calls.clear()
+        rig.watch.calls.clear()
+    for answer in ODD_ANSWERS:
+        rig.service.script = [answer, b""]
+        await rig.send(rig.get)
+        _check(rig, rig.get)
+
+
+async def _attempt_again(rig: Rig) -> None:
+    """Calls the hook before an attempt once more for the same exchange, as when an attempt is repeated."""
+    call = next((call for call in rig.watch.calls if call.hook == "before_attempt"), None)
+    watch = rig.watch
+    assert isinstance(watch, _Fields)
+    if call is None or watch.found is not None:
+        return
+    headers = call.exchange.request.headers
+    before = Counter(name.lower() for name, _ in headers.items())
+    impl = rig.instance.impls["before_attempt"]
+    given = {"exchange": call.exchange, "attempt": Attempt(2, 0)}
+    with suppress(Exception):  # what it raises is another law's
+        done: Any = impl.function(*(given[name] for name in impl.argnames))
+        if isawaitable(done):
+            await done
+    for name, times in Counter(name.lower() for name, _ in headers.items()).items():
+        if times > before[name] >= 1 and watch.found is None:
+            remedy = f'replace it: headers["{name}"] = …; headers.add(…) only adds'
+            watch.found = call, f"sets {name} once more for each attempt", remedy
+
+
+def _check(rig: Rig, request: bytes) -> None:
+    watch = rig.watch
+    assert isinstance(watch, _Fields)
+    if watch.found is not None:
+        call, what, remedy = watch.found
+        raise Broken(f"{place_of(call.function)}: {call.hook} {what}, at {request_line(request)}", remedy)
 
 
 def _check_length(passed: Passed, request: bytes) -> None:

@@ -11,26 +11,12 @@ from spork_core.hookspecs import KINDS
 from spork_core.testing.findings import WAY_OUT, check_ended, fault_of, request_line, told, went_whole_way
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.places import place_raised
-from spork_core.testing.requests import some, ugly
-from spork_core.testing.rig import GET, Passed, Rig, post, run
+from spork_core.testing.requests import ODD_ANSWERS, some, ugly
+from spork_core.testing.rig import Passed, Rig, run
 from spork_core.testing.subject import Subject
 
 _BYTEWISE: Final = 400
 """Requests up to this many bytes are sent byte by byte, too."""
-
-
-_ANSWERS: Final = (
-    b"HTTP/1.1 204 No Content\r\n\r\n",
-    b"HTTP/1.1 304 Not Modified\r\nETag: \xff\r\n\r\n",
-    b"HTTP/1.1 599 \xff\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.0 200\r\n\r\n",
-    b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nContent-Type: \xc3\x28\r\nSet-Cookie: \xff\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nVary: *\r\nDate: no\r\n\r\n1\r\na\r\n0\r\nX: \xff\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Encoding: gzip, \xff\r\nCache-Control: max-age=x,,\r\n\r\na",
-    b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\nRetry-After: soon\r\n\r\n",
-    b"HTTP/9 no\r\n\r\n",
-)
-"""What a service should not answer either."""
 
 
 @law(hooks=(*KINDS, "local_routes"))
@@ -51,19 +37,19 @@ async def _all(rig: Rig) -> None:
     loop.set_exception_handler(unexpected.told)
     kernel.addHandler(unexpected)
     try:
-        for request in some(rig.subject.effort.examples):
+        for request in rig.both(some(rig.subject.effort.examples)):
             _check(rig, await rig.send(request), request, unexpected)
             if len(request) <= _BYTEWISE:
                 _check(rig, await rig.send(*(request[at : at + 1] for at in range(len(request)))), request, unexpected)
             rig.watch.calls.clear()
         for path in _own_paths(rig):
-            for request in ugly(path):
+            for request in rig.both(ugly(path)):
                 _check(rig, await rig.send(request), request, unexpected)
             rig.watch.calls.clear()
-        for answer in _ANSWERS:
+        for answer in ODD_ANSWERS:
             rig.service.script = [answer, b""]
-            _check(rig, await rig.send(GET), GET, unexpected)
-            _check(rig, await rig.send(*post()), GET, unexpected)
+            _check(rig, await rig.send(rig.get), rig.get, unexpected)
+            _check(rig, await rig.send(*rig.post()), rig.get, unexpected)
     finally:
         kernel.removeHandler(unexpected)
 

@@ -1,5 +1,6 @@
 """Laws about what a plugin keeps to itself: its config as it was, and its state apart from other instances'."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,9 @@ def two_instances_share_nothing(subject: Subject) -> None:
     An operator gives two routes an instance each so that they do not meet: two limits, two caches, two sets of
     credentials. A dict in the module or in the class, or a default argument that is a list, makes them one.
     """
+    for path, thing in _held(subject):
+        if isinstance(thing, (asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore, asyncio.Queue)):
+            raise Broken(f"{path} is a {type(thing).__name__} that all instances and event loops share", _OWN)
     other = subject.instance().plugin
 
     def state() -> Table:
@@ -52,8 +56,22 @@ def two_instances_share_nothing(subject: Subject) -> None:
     live(subject, lambda _: _blaming(subject, found, state))
     raise Broken(
         f"{changed[0]} changes while another instance works{_at(found)}",
-        "make it in __init__, as an attribute of self; what instances share on purpose is a resource of the gateway",
+        _OWN,
     )
+
+
+_OWN: Final = (
+    "make it in __init__, as an attribute of self; what instances share on purpose is a resource of the gateway"
+)
+
+
+def _held(subject: Subject) -> Iterator[tuple[str, object]]:
+    """What stands in the plugin's modules, and in its class."""
+    for name, module in list(sys.modules.items()):
+        if subject.owns_module(name):
+            yield from ((f"{name}.{attribute}", value) for attribute, value in list(vars(module).items()))
+    cls = subject.plugin_class
+    yield from ((f"{cls.__qualname__}.{attribute}", value) for attribute, value in vars(cls).items())
 
 
 def _settings(config: GatewayConfig) -> Table:

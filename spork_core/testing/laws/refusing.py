@@ -16,7 +16,7 @@ from spork_core.testing.findings import is_async, request_line
 from spork_core.testing.law import REQUEST_HOOKS, Broken, Law, law
 from spork_core.testing.places import place, place_of
 from spork_core.testing.requests import some
-from spork_core.testing.rig import GET, Rig, post, run
+from spork_core.testing.rig import Rig, run
 from spork_core.testing.subject import Subject
 from spork_core.testing.watch import Call, Watch
 
@@ -129,7 +129,7 @@ async def _all(rig: Rig) -> None:
     watch = rig.watch
     assert isinstance(watch, _Refusals)
     with watch.making():
-        for pieces in ([GET], post(), *([request] for request in some(rig.subject.effort.examples))):
+        for pieces in rig.traffic(some(rig.subject.effort.examples)):
             passed = await rig.send(*pieces)
             if watch.found is not None:
                 raise Broken(f"{watch.found[1]}, at {request_line(pieces[0])}", watch.found[2])
@@ -157,7 +157,7 @@ def _check_forced(subject: Subject, hook: str) -> None:
         refuse(call)
 
     async def one(rig: Rig) -> None:
-        passed = await rig.send(GET)
+        passed = await rig.send(rig.get)
         if passed.status and passed.status < 400 and any(call.hook == hook for call in passed.calls):
             blamed = next((each for each in ("on_error", "on_response") if each in subject.hooks), hook)
             raise Broken(

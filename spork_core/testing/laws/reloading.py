@@ -9,7 +9,7 @@ from spork_core.testing.fingerprint import Table, changes, fingerprint
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.places import place_of
 from spork_core.testing.requests import ugly
-from spork_core.testing.rig import GET, Rig, post, prepared, run
+from spork_core.testing.rig import Rig, prepared, run
 from spork_core.testing.subject import Subject
 
 _EACH: Final = 4
@@ -69,8 +69,8 @@ def _door(subject: Subject) -> Any:
 
 
 async def _use(rig: Rig) -> None:
-    for pieces in ([GET], post(), *([request] for request in ugly()[::_EACH])):
-        await rig.send(*pieces)
+    async for _ in rig.drive(ugly()[::_EACH]):
+        pass
 
 
 async def _reloaded(rig: Rig, *, used: bool) -> tuple[Table | None, Table | str]:

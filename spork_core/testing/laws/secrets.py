@@ -17,6 +17,7 @@ from spork_core.config.shapes import shape
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.life import Heard, live
 from spork_core.testing.places import place, place_of
+from spork_core.testing.rig import DoesNotStart
 from spork_core.testing.settings import Setting, get, line_of, path_in, put, settings_of
 from spork_core.testing.subject import Subject
 
@@ -59,12 +60,21 @@ def keeps_its_secrets(subject: Subject) -> None:
     Logs are read by more people than configs are, problem pages by everybody; and whoever prints an object while
     debugging prints what its repr says.
     """
+    whole = subject
     subject, names = _with_canaries(subject)
     forms = {form: name for text, name in names.items() for form in _forms(text)}
     records: list[logging.LogRecord] = []
     printed = io.StringIO()
     with _records(records), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        heard = live(subject)
+        try:
+            heard = live(subject)
+        except DoesNotStart as error:
+            if found := next((name for form, name in forms.items() if form in str(error)), None):
+                raise Broken(
+                    f"the secret {found} appears in the error of a startup",
+                    "say what is wrong with it, not what it is",
+                ) from error
+            heard = live(whole)  # of the wrong kind; with the contract's own it starts
     for where, said in _everything(subject, heard, records, printed.getvalue()):
         for form, name in forms.items():
             if form in said:
@@ -84,7 +94,9 @@ def _with_canaries(subject: Subject) -> tuple[Subject, dict[str, str]]:
             found = isinstance(written, (list, dict)) and (step == 0 or step in written)
             written = written[step] if found and written else None
         settings = put(subject.settings, setting.path, _planted(setting.field.type, written, canary))
-        trial = Subject(subject.name, settings, subject.others, subject.effort)
+        headers = {name: _swapped(value, written, canary) for name, value in subject.headers.items()}
+        trial = Subject(subject.name, settings, subject.others, subject.effort, headers)
+        trial.registry = subject.registry
         if trial.made:
             subject, names[canary] = trial, setting.name
     for setting in _secret_settings(subject):  # also those of which only certain texts are accepted, such as PEM
@@ -94,6 +106,14 @@ def _with_canaries(subject: Subject) -> tuple[Subject, dict[str, str]]:
             continue
         names |= dict.fromkeys((text for text in _texts(built) if len(text) >= _SHORTEST), setting.name)
     return subject, names
+
+
+def _swapped(value: str, written: Any, canary: str) -> str:
+    """A field's value with the canary in place of the secret that it carries."""
+    for text in written.values() if isinstance(written, dict) else written if isinstance(written, list) else [written]:
+        if isinstance(text, str) and text:
+            value = value.replace(text, canary)
+    return value
 
 
 def _planted(hint: Any, written: Any, canary: str) -> Any:
@@ -131,7 +151,10 @@ def _forms(text: str) -> Iterator[str]:
     data = text.encode("utf-8", "surrogateescape")
     yield text
     yield data.hex()
-    yield base64.b64encode(data).decode().rstrip("=")
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for before in range(3):  # what stands before it shifts the letters
+            letters = encode(bytes(before) + data).decode().rstrip("=")
+            yield letters[-(-before * 4 // 3) : len(data + bytes(before)) // 3 * 4]
 
 
 @contextlib.contextmanager
@@ -167,6 +190,8 @@ def _everything(
         yield f"the repr of {name} ({place_of(type(thing))})", f"{thing!r} {thing}"
     for said in heard.said:
         yield "the answer of describe or health", json.dumps(said, default=repr)
+    for problem in heard.problems:
+        yield f"the detail or reason of a {type(problem).__name__}", f"{problem.detail} {problem.reason} {problem}"
     for answer in heard.clients:
         yield "an answer to a client", answer.decode("latin-1")
     yield "what spork config prints", dump(_own(heard.config))

@@ -9,15 +9,19 @@ from typing import Any, Final
 
 from spork_core.errors import ConfigError
 from spork_core.testing.law import Broken, Law, law
-from spork_core.testing.leftovers import descriptors, named, opened, tasks, thread_names, threads
+from spork_core.testing.laws.beginning import process
+from spork_core.testing.leftovers import descriptors, named, opened, tasks, thread_names, threads, timers
 from spork_core.testing.places import place_of, place_raised
-from spork_core.testing.rig import GET, LONG, Rig, alone, prepared, run, started
+from spork_core.testing.requests import ugly
+from spork_core.testing.rig import LONG, Rig, alone, prepared, run, started
 from spork_core.testing.subject import Subject
 from spork_core.testing.watch import Call, Watch
 
 _MOST: Final = 12
 """Awaits of a startup at which it fails."""
 _TURNS: Final = 20
+_EACH: Final = 16
+"""Every so many-th of the ugly requests is sent before it is shut down."""
 _IN_SHUTDOWN: Final = "stop it in shutdown: task.cancel(), then await it; thread.join() in a thread; close()"
 
 Work = Callable[[Rig, "_Starting"], Awaitable[None]]
@@ -25,19 +29,30 @@ Work = Callable[[Rig, "_Starting"], Awaitable[None]]
 
 @law()
 def shutdown_leaves_nothing(subject: Subject) -> None:
-    """After its shutdown no task, thread, socket or file of it is left.
+    """After its shutdown no task, timer, thread, socket or file of it is left, and the process is as it was.
 
     Each reload that changes its config shuts an instance down and starts another. What one leaves behind adds up, and a
-    task that goes on works with connections and settings that are no longer in use.
+    task that goes on works with connections and settings that are no longer in use. What it sets for the process, such
+    as a handler of the root logger, is set for everybody.
     """
+    changed = subject.changed
 
     async def work(rig: Rig, _: "_Starting") -> None:
+        before = process()
         async with started(rig, *prepared(rig)):
-            await asyncio.sleep(0)
+            async for _passed in rig.drive(ugly()[::_EACH]):
+                pass
+        after = process()
+        changed.extend(what for what in before if before[what] != after[what] and what not in changed)
 
     left = _left_by(subject, _Starting(), work)
     if left:
         raise Broken(f"{_blamed(subject, 'startup')}: after shutdown there is still {', '.join(left)}", _IN_SHUTDOWN)
+    if changed:
+        raise Broken(
+            f"{_blamed(subject, 'startup')}: after shutdown {', '.join(changed)} is not as it was before startup",
+            "change nothing of the process, or put it back in shutdown",
+        )
 
 
 @law(hooks=("startup", "shutdown"))
@@ -69,7 +84,7 @@ def tells_about_itself(subject: Subject) -> None:
 
     async def work(rig: Rig) -> None:
         await _ask(rig, "before the first exchange")
-        await rig.send(GET)
+        await rig.send(rig.get)
         await _ask(rig, "after an exchange")
 
     run(subject, work)
@@ -154,7 +169,7 @@ def _left_by(subject: Subject, starting: "_Starting", work: Work) -> list[str]:
         await work(rig, starting)
         for _ in range(_TURNS):
             await asyncio.sleep(0)  # what was cancelled ends
-        left.extend(named(tasks()))
+        left.extend(named(tasks()) + timers(subject.owns))
 
     alone(main, rig.wires)
     left += thread_names(threads() - running)

@@ -3,8 +3,10 @@
 from typing import Final
 
 from tests.testing.mutants import (
+    again,
     bodies,
     config,
+    crowds,
     documented,
     exchanges,
     guarding,
@@ -28,4 +30,6 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     *exchanges.MUTANTS,
     *bodies.MUTANTS,
     *lives.MUTANTS,
+    *crowds.MUTANTS,
+    *again.MUTANTS,
 )

@@ -30,7 +30,8 @@ MODULE: Final = "spork_good"
 class Mutant:
     """A plugin with one thing wrong. ``name``: the id of its test. ``breaks``: the law that finds it; None: it is good.
 
-    ``config`` and ``others``: as of ``contract_suite``. ``entry_points``: what replaces the usual text of that file.
+    ``config``, ``others`` and ``headers``: as of ``contract_suite``. ``entry_points``: what replaces the
+    usual text of that file.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Mutant:
     readme: Mapping[str, str] = field(factory=dict)
     config: Mapping[str, Any] = field(factory=dict)
     others: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    headers: Mapping[str, str] = field(factory=dict)
     use: str = "good"
     entry_points: str = f"[spork.plugins]\ngood = {MODULE}:Good\n"
     metadata: Mapping[str, str] = field(factory=dict)

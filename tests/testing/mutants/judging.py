@@ -12,10 +12,11 @@ from typing import Final
 
 from spork_core.testing import Broken, Effort, Subject
 from spork_core.testing.contract import laws_of
+from spork_core.testing.laws.beginning import tried
 from tests.testing.mutants import MUTANTS
 from tests.testing.mutants.frame import Mutant, forget
 
-QUICK: Final = Effort(exchanges=800, examples=15)
+QUICK: Final = Effort(exchanges=500, examples=15)
 
 
 def verdicts(name: str) -> dict[str, str]:
@@ -23,10 +24,10 @@ def verdicts(name: str) -> dict[str, str]:
     (mutant,) = (each for each in MUTANTS if each.name == name)
     found = {}
     with _installed(mutant):
-        subject = Subject(mutant.use, mutant.config, mutant.others, QUICK)
+        subject = Subject(mutant.use, mutant.config, mutant.others, QUICK, mutant.headers)
         for law in laws_of(subject):
             try:
-                law.check(subject)
+                tried(law, subject)
             except Broken as broken:
                 found[law.name] = str(broken)
             except Exception as error:

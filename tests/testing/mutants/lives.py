@@ -236,6 +236,11 @@ MUTANTS: Final = (
 
             async def _wait(self) -> None:
                 await asyncio.get_running_loop().create_future()
+
+            @hookimpl
+            async def shutdown(self, gateway: GatewayView) -> None:
+                for task in self._tasks:
+                    task.cancel()
         """,
     ),
     Mutant(
