@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 from markdown import page, plain, prose, signature, slug, table
 
-from spork_core import testing
+from spork_core import shared, testing
 from spork_core.hookspecs import GATEWAY_HOOKS, KINDS
 from spork_core.testing.law import Law
 from spork_core.testing.laws import LAWS
@@ -247,9 +247,11 @@ def _wrapped(text: str) -> str:
 
 def _explained(name: str) -> str:
     """The string below the assignment of a name in the module that has it."""
-    module = modules[f"{testing.__name__}.{testing._HOME_OF[name]}"]
+    home = testing._HOME_OF.get(name)
+    module = shared if home is None else modules[f"{testing.__name__}.{home}"]
     body = ast.parse(inspect.getsource(module)).body
     for node, below in pairwise(body):
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name and isinstance(below, ast.Expr):
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if getattr(target, "id", "") == name and isinstance(below, ast.Expr):
             return f"```python\n{ast.unparse(node)}\n```\n\n{prose(_text(below.value))}"
     return ""

@@ -10,6 +10,7 @@ from spork_core.errors import (
     BadRequest,
     ClientDisconnected,
     ClientProblem,
+    DependencyDown,
     ExpectationFailed,
     Forbidden,
     HeadersTooLarge,
@@ -53,6 +54,7 @@ from spork_core.exchange import (
 )
 from spork_core.headers import FIELD_VALUE, TOKEN, Headers
 from spork_core.hookspecs import GATEWAY_HOOKS, KINDS, hookimpl
+from spork_core.metrics import Metric
 from spork_core.plugin import (
     BodyUse,
     GatewayView,
@@ -63,14 +65,22 @@ from spork_core.plugin import (
     ResourceKey,
     Resources,
 )
+from spork_core.shared import BREAKER, CACHE_STATUS, LIMIT, SESSION_TRACING, STORE, TRACE_ID
+from spork_core.store import MemoryStore, Script, Store, StoreDown, Subscription, Table
 from spork_core.units import Bytes, Rate, Seconds
 
 __all__ = [
+    "BREAKER",
+    "CACHE_STATUS",
     "EMPTY",
     "FIELD_VALUE",
     "GATEWAY_HOOKS",
     "KINDS",
+    "LIMIT",
+    "SESSION_TRACING",
+    "STORE",
     "TOKEN",
+    "TRACE_ID",
     "Attempt",
     "BadRequest",
     "Body",
@@ -81,6 +91,7 @@ __all__ = [
     "ClientDisconnected",
     "ClientProblem",
     "Clock",
+    "DependencyDown",
     "Endpoint",
     "Event",
     "Exchange",
@@ -94,7 +105,9 @@ __all__ = [
     "IteratorBody",
     "LengthRequired",
     "LocalRoute",
+    "MemoryStore",
     "MethodNotAllowed",
+    "Metric",
     "Misdirected",
     "NoConfig",
     "NotFound",
@@ -114,11 +127,16 @@ __all__ = [
     "Resources",
     "Response",
     "RouteInfo",
+    "Script",
     "Seconds",
     "Secret",
     "Source",
     "SporkError",
     "StateKey",
+    "Store",
+    "StoreDown",
+    "Subscription",
+    "Table",
     "Timing",
     "TooManyRequests",
     "Unauthenticated",

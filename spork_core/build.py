@@ -4,7 +4,7 @@ with it.
 What did not change is taken from the snapshot before, with its state.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from ssl import SSLError
 from typing import Any
@@ -12,17 +12,19 @@ from typing import Any
 from spork_core.attribution import Metering
 from spork_core.clock import Clock
 from spork_core.config.model import GatewayConfig, RouteConfig
-from spork_core.errors import ConfigError, ConfigProblem
+from spork_core.errors import ConfigError, ConfigProblem, SporkError
 from spork_core.events import Events
 from spork_core.exchange import RouteInfo
 from spork_core.explain.explaining import ExplainingSnapshot
 from spork_core.outbox import Outbox
 from spork_core.pipeline import Pipeline
 from spork_core.plan import Plan
-from spork_core.plugin import GatewayView, LocalRoute, Resources
+from spork_core.plugin import GatewayView, LocalRoute, ResourceKey, Resources
 from spork_core.registry import Instance, Registry, make_instance, order_problems
 from spork_core.routing import Rule, capture_names, compile_rewrite, compile_routes
+from spork_core.shared import STORE
 from spork_core.snapshot import Door, Snapshot
+from spork_core.store import MemoryStore, Store
 from spork_core.upstream.service import Service
 
 
@@ -36,22 +38,25 @@ def build(
     *,
     metering: Metering | None = None,
     events: Events | None = None,
+    store: Store | None = None,
 ) -> Snapshot:
     """Builds the snapshot of ``config``; instances and services that did not change are taken from ``previous``.
 
-    ``metering``: how hooks are measured; None: as ``config`` says, and nobody is told. Touches no network and starts
-    nothing. Raises ConfigError with every fault.
+    ``metering``: how hooks are measured; None: as ``config`` says, and nobody is told. ``store``: where no instance
+    gives one; None: a memory of its own. Touches no network and starts nothing. Raises ConfigError with every fault.
     """
     metering = metering or Metering(config.attribution.hooks)
     events = events or Events(clock)
     problems: list[ConfigProblem] = []
-    doors = {} if previous is None else _carried(config, previous)
+    doors = {} if previous is None else _carried(config, previous, registry)
     resources = Resources()
+    resources[STORE] = MemoryStore(clock) if store is None else store
     for door in doors.values():
         for resource, value in door.given.items():
             resources[resource] = value
     carried = {} if previous is None else {name: previous.instances[name] for name in doors}
     instances = _instances(config, registry, clock, events, carried, problems)
+    problems.extend(_given_twice(instances))
     services = _services(config, previous, outbox, problems)
     pipelines: dict[tuple[tuple[str, ...], bool], Pipeline] = {}
 
@@ -109,7 +114,7 @@ def build(
     )
 
 
-def _carried(config: GatewayConfig, previous: Snapshot) -> dict[str, Door]:
+def _carried(config: GatewayConfig, previous: Snapshot, registry: Registry) -> dict[str, Door]:
     """The doors of the instances that a reload carries over: same config, and the same givers of what they took."""
     doors = {
         name: door
@@ -118,11 +123,34 @@ def _carried(config: GatewayConfig, previous: Snapshot) -> dict[str, Door]:
     }
     while True:
         lost = {key for name, door in previous.doors.items() if name not in doors for key in door.given}
+        lost |= _coming(config, registry, doors)
         bereft = [name for name, door in doors.items() if not lost.isdisjoint(door.taken)]
         if not bereft:
             return doors
         for name in bereft:
             del doors[name]
+
+
+def _coming(config: GatewayConfig, registry: Registry, carried: Mapping[str, Door]) -> set[ResourceKey[Any]]:
+    """What instances will give that are not carried over."""
+    coming: set[ResourceKey[Any]] = set()
+    for name, wanted in config.plugins.items():
+        if wanted.enabled and name not in carried:
+            try:
+                coming.update(registry.plugin_class(wanted.use).gives)
+            except (SporkError, KeyError):
+                pass  # ``make_instance`` says what is wrong with it
+    return coming
+
+
+def _given_twice(instances: Mapping[str, Instance]) -> Iterator[ConfigProblem]:
+    givers: dict[ResourceKey[Any], str] = {}
+    for name, instance in instances.items():
+        for key in instance.plugin.gives:
+            other = givers.setdefault(key, name)
+            if other != name:
+                message = f'gives the resource "{key.name}", and so does "{other}"'
+                yield ConfigProblem(message, path=f"$.plugins.{name}", remedy="keep one of them; disable the other")
 
 
 def _instances(
@@ -174,12 +202,12 @@ def _plan(
     path = f"$.routes.{name}"
     service = services.get(route.service) if route.service is not None else None
     compiled = pipeline(chain_of(config, route), f"{path}.chain", route.server_timing)
-    if route.identity == "required" and compiled.authenticate is None:
+    if route.authenticate == "required" and compiled.authenticate is None:
         problems.append(
             ConfigProblem(
                 "the route requires an identity, and no instance of its chain authenticates",
-                path=f"{path}.identity",
-                remedy="add one that does (such as jwt) to its chain, or write identity: optional",
+                path=f"{path}.authenticate",
+                remedy="add one that does (such as jwt) to its chain, or write authenticate: optional",
             )
         )
     rewrite = route.rewrite
@@ -203,7 +231,7 @@ def _plan(
         rewrite.host,
         rewrite.set_headers or None,
         rewrite.remove_headers,
-        compiled.authenticate is not None if route.identity is None else route.identity == "required",
+        compiled.authenticate is not None if route.authenticate is None else route.authenticate == "required",
         config.limits.body if route.body_limit is None else route.body_limit,
         route.upgrade,
         route.server_timing,

@@ -225,6 +225,22 @@ class Overloaded(Problem):
     code = "overloaded"
 
 
+class DependencyDown(Problem):
+    """503: something that the gateway itself needs, such as its store or an identity provider, does not answer, and
+    without it nothing is let in. ``detail`` names no host."""
+
+    status = 503
+    code = "dependency-down"
+
+    def __init__(self, detail: str = "", *, reason: str = "", retry_after: int = 1) -> None:
+        """``retry_after``: seconds."""
+        super().__init__(
+            detail or "Something that this gateway depends on does not answer.",
+            headers={"Retry-After": str(retry_after)},
+            reason=reason,
+        )
+
+
 class VersionNotSupported(Problem):
     """505: a major HTTP version other than 1 (RFC 9110 section 15.6.6)."""
 

@@ -7,68 +7,30 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from ssl import SSLError
-from typing import Any, Final
+from typing import Final
 
 from spork_core.admin import AdminSite
 from spork_core.attribution import Observer
 from spork_core.build import build
 from spork_core.clock import Chance, Clock
 from spork_core.config.model import Address, GatewayConfig
-from spork_core.dispatch import Dispatcher
 from spork_core.errors import ConfigError, ConfigProblem
-from spork_core.exchange import Request, Response
 from spork_core.outbox import Outbox
 from spork_core.oversight import Oversight
 from spork_core.plan import Plan
-from spork_core.plugin import GatewayView, Resources
+from spork_core.plugin import Resources
 from spork_core.registry import Registry
 from spork_core.routing import Router
 from spork_core.server.listener import BACKLOG, Listening
 from spork_core.server.tls import ListenerContext
 from spork_core.snapshot import Snapshot
+from spork_core.store import MemoryStore
+from spork_core.view import View
 
 log = logging.getLogger("spork_core.gateway")
 
 _GOODBYE: Final = 1.0
 """Seconds that exchanges get to end once they have been cut."""
-
-
-class View(GatewayView):
-    """The gateway as the plugins of one snapshot see it."""
-
-    def __init__(self, gateway: "Gateway", resources: Resources) -> None:
-        self._gateway = gateway
-        self._resources = resources
-        self._log = logging.getLogger("spork_core.plugin")
-
-    @property
-    def resources(self) -> Resources:
-        return self._resources
-
-    @property
-    def clock(self) -> Clock:
-        return self._gateway.clock
-
-    @property
-    def chance(self) -> Chance:
-        return self._gateway.chance
-
-    @property
-    def log(self) -> logging.Logger:
-        return self._log
-
-    def event(self, kind: str, message: str, **facts: Any) -> None:
-        self._gateway.events.add(kind, message, **facts)
-
-    async def send(self, service: str, request: Request) -> Response:
-        return await self._dispatcher().send(service, request)
-
-    async def dispatch(self, request: Request) -> Response:
-        return await self._dispatcher().dispatch(request)
-
-    def _dispatcher(self) -> Dispatcher:
-        # An instance that outlives a reload goes on with what is current then.
-        return Dispatcher(self._gateway.snapshot, self._gateway.clock, self._gateway.chance)
 
 
 def bind(address: Address) -> socket.socket:
@@ -130,6 +92,8 @@ class Gateway:
         """Reloads that did not."""
         self.last_reload_error: str | None = None
         """Why the last reload did not take effect; None when it did, or when there was none."""
+        self.configured_at = self.clock.time()
+        """When the config in effect was taken, in seconds since the epoch."""
         self.on_reload: Callable[[], object] | None = None
         """Asked for a reload by ``POST /reload`` on the admin listener; None: started without a file."""
         self.slot: int | None = None
@@ -138,6 +102,8 @@ class Gateway:
         self.events = self._oversight.events
         """What an operator would want to know of."""
         self._outbox = Outbox()
+        self.store = MemoryStore(self.clock)
+        """What instances keep state in where none of them provides a store."""
         self.snapshot: Snapshot = self._build(config)
         self._contexts = _contexts(config)
         self._site = AdminSite(self)
@@ -155,7 +121,15 @@ class Gateway:
     def _build(self, config: GatewayConfig, old: Snapshot | None = None) -> Snapshot:
         metering = self._oversight.metering(config)
         return build(
-            config, self.registry, self.clock, self._view, old, self._outbox, metering=metering, events=self.events
+            config,
+            self.registry,
+            self.clock,
+            self._view,
+            old,
+            self._outbox,
+            metering=metering,
+            events=self.events,
+            store=self.store,
         )
 
     def _view(self, resources: Resources) -> View:
@@ -252,6 +226,7 @@ class Gateway:
                 self.reload_failed(error)
                 raise
             self.last_reload_error = None
+            self.configured_at = self.clock.time()
             self.reloads += 1
 
     def reload_failed(self, why: BaseException | str) -> None:

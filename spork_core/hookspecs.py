@@ -14,6 +14,7 @@ from attrs import frozen
 from spork_core.errors import Problem
 from spork_core.events import Event
 from spork_core.exchange import Attempt, Endpoint, Exchange, Identity, Response
+from spork_core.metrics import Metric
 
 if TYPE_CHECKING:
     from spork_core.plugin import GatewayView, LocalRoute
@@ -62,7 +63,7 @@ KINDS: Final[dict[str, HookKind]] = {
 }
 """The exchange hooks, in the order of an exchange's life."""
 
-GATEWAY_HOOKS: Final = ("startup", "shutdown", "health", "describe", "local_routes", "on_event")
+GATEWAY_HOOKS: Final = ("startup", "shutdown", "health", "describe", "collect", "local_routes", "on_event")
 
 
 class ExchangeHooks:
@@ -147,6 +148,12 @@ class GatewayHooks:
     @hookspec
     def describe(self, gateway: "GatewayView") -> Any:
         """A JSON-able mapping about the running instance, for ``spork plugins`` and the admin listener."""
+
+    @hookspec
+    def collect(self, gateway: "GatewayView") -> Iterable[Metric]:
+        """The instance's numbers, for whoever collects metrics: called for each scrape, in the event loop; a ``def``,
+        and quick."""
+        return ()
 
     @hookspec
     def local_routes(self, gateway: "GatewayView") -> "Iterable[LocalRoute]":

@@ -1,6 +1,6 @@
 """What a plugin is, and what it sees of the gateway it runs in."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from logging import Logger
 from typing import Any, ClassVar, Final, Generic, Literal, Protocol, TypeVar
 
@@ -8,6 +8,7 @@ from attrs import frozen
 
 from spork_core.clock import Chance, Clock
 from spork_core.exchange import Exchange, Request, Response
+from spork_core.metrics import Metric
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -46,6 +47,14 @@ class Plugin(Generic[C]):
     """What the plugin does with the client's content."""
     response_body: ClassVar[BodyUse] = "none"
     """What it does with the answer's content."""
+    gives: ClassVar[tuple["ResourceKey[Any]", ...]] = ()
+    """Resources that the instance sets in ``startup``. It starts before the instances that give nothing, wherever it
+    stands in the config, and no other instance may give the same."""
+    defers: ClassVar[tuple[str, ...]] = ()
+    """Exchange hooks, each a ``def``, that may also answer with a coroutine, which is then awaited under a task of its
+    own and gives the answer. What can be answered at once costs no task; ``async def`` always does. For hooks whose
+    first answer counts (gates, and ``authenticate``, ``serve``, ``select_upstream``, ``should_retry``,
+    ``on_error``)."""
     reads_timings: bool = False
     """True when it reads ``exchange.timings``; where nobody does, they are not kept. An instance may set its own, in
     ``__init__``."""
@@ -148,6 +157,14 @@ class GatewayView(Protocol):
     @property
     def log(self) -> Logger:
         """The kernel's logger; use a child of it (``gateway.log.getChild(self.name)``)."""
+
+    @property
+    def slot(self) -> int | None:
+        """Which worker of a supervisor this process is, from 0; one that is started in the place of another has its
+        number. None: there is only this process."""
+
+    def collect(self) -> Iterable[Metric]:
+        """The numbers of the kernel and of all instances, now. Names may come more than once, with other samples."""
 
     def event(self, kind: str, message: str, **facts: Any) -> None:
         """Tells of something that an operator would want to know: it is logged, kept for ``spork plugins`` and the

@@ -142,11 +142,12 @@ class Snapshot:
     # -- life ---------------------------------------------------------------------------------------
 
     async def start(self, view: Callable[[Resources], GatewayView], previous: "Snapshot | None" = None) -> None:
-        """Starts the instances that do not run yet, in the order of the config, and hands them the state of those that
-        they replace in ``previous``. Raises ConfigError when one cannot; those started for it are shut down again."""
+        """Starts the instances that do not run yet, those that give resources before the others, else in the order of
+        the config, and hands them the state of those that they replace in ``previous``. Raises ConfigError when one
+        cannot; those started for it are shut down again."""
         begun: list[Instance] = []
         try:
-            for name, instance in self.instances.items():
+            for name, instance in sorted(self.instances.items(), key=_gives_nothing):
                 if not instance.started:
                     begun.append(instance)
                     door = self.doors[name] = Door(self.resources)
@@ -184,7 +185,7 @@ class Snapshot:
             service.users -= 1
             if service.users == 0:
                 service.close()
-        for instance in reversed(tuple(self.instances.values())):
+        for _, instance in sorted(self.instances.items(), key=_gives_nothing)[::-1]:
             instance.users -= 1
             if instance.users == 0:
                 await _stop(instance, view)
@@ -213,6 +214,10 @@ async def call_hook(instance: Instance, hook: str, view: GatewayView) -> Any:
         if awaiting and isinstance(error, GeneratorExit):
             raise
         raise RuntimeError(f"{hook} raised {words_of(error)}") from error
+
+
+def _gives_nothing(item: tuple[str, Instance]) -> bool:
+    return not item[1].plugin.gives
 
 
 def _hand_over(old: Instance | None, new: Instance) -> None:

@@ -134,7 +134,7 @@ FAULTY = [
     "$.plugins.misspelt",
     "$.routes.limited.chain",
     "$.routes.other.match",
-    "$.routes.secret.identity",
+    "$.routes.secret.authenticate",
     "$.services.users.tls",
 ]
 
@@ -146,7 +146,7 @@ def test_all_faults_are_told_at_once() -> None:
             services={"users": ServiceConfig((EndpointConfig("https://u"),), tls=UpstreamTLS(ca=Path("nowhere.pem")))},
             routes={
                 "limited": route("/a", "limit"),
-                "secret": route("/b", identity="required"),
+                "secret": route("/b", authenticate="required"),
                 "one": route("/c"),
                 "other": route("/c"),
             },
@@ -156,10 +156,10 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_a_required_identity_needs_someone_who_authenticates() -> None:
-    (fault,) = faults(config(routes={"r": route("/*", "plain", identity="required")}))
+    (fault,) = faults(config(routes={"r": route("/*", "plain", authenticate="required")}))
 
-    assert fault.startswith("$.routes.r.identity: the route requires an identity, and no instance of its chain")
-    assert fault.endswith("or write identity: optional")
+    assert fault.startswith("$.routes.r.authenticate: the route requires an identity, and no instance of its chain")
+    assert fault.endswith("or write authenticate: optional")
 
 
 def test_two_routes_that_cannot_be_told_apart_are_refused_with_both_names() -> None:
@@ -183,11 +183,11 @@ def test_a_local_route_may_not_hide_a_route() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chain", "identity", "required"),
+    ("chain", "rule", "required"),
     [((), None, False), (("jwt",), None, True), (("jwt",), "optional", False), (("jwt",), "required", True)],
 )
-def test_an_identity_is_required_where_somebody_authenticates(chain: Any, identity: Any, required: bool) -> None:
-    plan = built(config(routes={"r": route("/*", *chain, identity=identity)})).plans["r"]
+def test_an_identity_is_required_where_somebody_authenticates(chain: Any, rule: Any, required: bool) -> None:
+    plan = built(config(routes={"r": route("/*", *chain, authenticate=rule)})).plans["r"]
 
     assert (plan.identity_required, plan.pipeline.challenges) == (required, ("Bearer",) if chain else ())
 
@@ -337,6 +337,6 @@ async def test_a_build_that_fails_leaves_the_old_one_alone() -> None:
     old = await started(first)
     instances = dict(old.instances)
     with pytest.raises(ConfigError):
-        built(attrs.evolve(first, routes={"a": route("/a", identity="required")}), old)
+        built(attrs.evolve(first, routes={"a": route("/a", authenticate="required")}), old)
 
     assert (dict(old.instances), repr(old)) == (instances, "<Snapshot 1 routes, 0 running>")

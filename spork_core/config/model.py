@@ -261,7 +261,7 @@ class RouteConfig:
     rewrite: RewriteConfig = setting("What to change on the way to the service.", default=RewriteConfig())
     chain: tuple[str, ...] = setting("Plugin instances of this route, after the outer chain.", default=())
     without: tuple[str, ...] = setting("Instances of the outer chain that this route leaves out.", default=())
-    identity: Literal["required", "optional"] | None = setting(
+    authenticate: Literal["required", "optional"] | None = setting(
         "Whether a caller must be known. null: required when a plugin of the chain authenticates.",
         default=None,
     )

@@ -48,6 +48,13 @@ class Harness(Running):
         """The scripted upstream; the first where there are several."""
         return next(iter(self.upstreams.values()))
 
+    def metrics(self) -> dict[str, Mapping[tuple[str, ...], float]]:
+        """The numbers of the kernel and of the instances, now: name → label values → value."""
+        found: dict[str, dict[tuple[str, ...], float]] = {}
+        for metric in self.gateway.view().collect():
+            found.setdefault(metric.name, {}).update(metric.samples)
+        return dict(found)
+
     async def reload(self, **changes: Any) -> None:
         """Serves by a changed config. ``changes``: keywords of ``gateway``, each in place of what was said before; the
         others stay. Raises ConfigError, and then everything goes on as before."""

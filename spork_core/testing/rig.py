@@ -155,7 +155,7 @@ def whole_config(
         "services": {"service": {"endpoints": [f"http://{SERVICE}:80"]}},
         "plugins": plugins,
         "chain": list(plugins),
-        "routes": {"all": {"match": {"path": "/*"}, "service": "service", "identity": "optional"}},
+        "routes": {"all": {"match": {"path": "/*"}, "service": "service", "authenticate": "optional"}},
     }
     configs = tuple(registry.plugin_class(name).Config for name in registry.names())
     return deepcopy(_loaded(as_yaml(plain), _Read(registry, configs)))

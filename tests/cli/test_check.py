@@ -30,12 +30,12 @@ def test_every_fault_has_its_place_and_remedy(run: Spork, config: Path) -> None:
 
 
 def test_what_only_building_finds_has_a_place_too(run: Spork, config: Path) -> None:
-    config.write_text(CONFIG.replace("service: spare", "service: spare\n    identity: required"))
+    config.write_text(CONFIG.replace("service: spare", "service: spare\n    authenticate: required"))
 
     result = run("check", "spork.yaml")
 
     assert result.exit_code == 78
-    assert "spork.yaml:28:15 $.routes.rest.identity: the route requires an identity" in result.output
+    assert "spork.yaml:28:19 $.routes.rest.authenticate: the route requires an identity" in result.output
 
 
 def test_json_holds_the_problems(run: Spork, config: Path) -> None:

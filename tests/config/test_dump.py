@@ -88,7 +88,7 @@ routes = st.builds(
     service=st.just("s"),
     rewrite=st.builds(RewriteConfig, set_headers=st.dictionaries(NAMES.map("x-{}".format), VALUES, max_size=2)),
     chain=st.just(("i",)),
-    identity=st.sampled_from([None, "required", "optional"]),
+    authenticate=st.sampled_from([None, "required", "optional"]),
     timeouts=st.none() | st.builds(TimeoutOverrides, idle=st.none() | SECONDS),
     body_limit=st.none() | SIZES,
     priority=st.integers(-5, 5),

@@ -38,7 +38,7 @@ from tests.config.conftest import Faults, Plugins
         ("services: {a: {}}", '1:12 $.services.a: "endpoints" is missing; add endpoints: a list of mappings'),
         ("services: {a: {endpoints: [5]}}", '1:28 $.services.a.endpoints[0]: expected text, found 5; write "5"'),
         ("routes: {a: {service: s}}", '1:10 $.routes.a: "match" is missing; add match: a mapping'),
-        ("routes: {a: {match: {}, identity: maybe}}", '1:35 $.routes.a.identity: expected "required" or "optional", found "maybe"'),
+        ("routes: {a: {match: {}, authenticate: maybe}}", '1:39 $.routes.a.authenticate: expected "required" or "optional", found "maybe"'),
         ("routes: {1: {match: {}}}", '1:10 $.routes[1]: expected text, found 1; write "1"'),
         ("routes: {'a b': {match: {}}}", '1:10 $.routes["a b"]: not a name; use letters, digits, dots, hyphens and underscores, at most 128'),
         ("plugins: [jwt]", "1:1 $.plugins: expected a mapping, found a list"),

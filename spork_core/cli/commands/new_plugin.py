@@ -66,7 +66,7 @@ def new_plugin(name: str, hooks: tuple[str, ...], into: Path) -> None:
       before_attempt, after_attempt, should_retry, on_upstream_response,
       on_response, on_error, on_complete
     Hooks of an instance:
-      startup, shutdown, health, describe, local_routes, on_event
+      startup, shutdown, health, describe, collect, local_routes, on_event
     """
     from spork_core.cli.scaffold import distribution, names
     from spork_core.cli.scaffold.snippets import DEFAULT

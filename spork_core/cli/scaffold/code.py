@@ -27,7 +27,7 @@ HELPERS: Final = {
 """Validators of settings."""
 
 _TOKENS: Final = 'TOKENS: dict[str, Any] = {"tokens": {"ann": "a-token"}}'
-_ANYBODY: Final = 'ANYBODY: dict[str, Any] = {"all": {"match": {}, "service": "up", "identity": "optional"}}'
+_ANYBODY: Final = 'ANYBODY: dict[str, Any] = {"all": {"match": {}, "service": "up", "authenticate": "optional"}}'
 
 
 def config_module(names: Names, snippets: Sequence[Snippet]) -> str:

@@ -122,6 +122,35 @@ DESCRIBE: Final = Snippet(
     """,
 )
 
+COLLECT: Final = Snippet(
+    hook="collect",
+    does="Tells whoever collects metrics what it costs to serve a month.",
+    settings=(
+        Setting(
+            name="monthly_cost",
+            annotation="float",
+            default="0.0",
+            kind="number",
+            shown="0.0",
+            meaning="What a month of it costs.",
+            example="12.5",
+        ),
+    ),
+    code='''
+        @hookimpl
+        def collect(self, gateway: GatewayView) -> list[Metric]:
+            """The instance's numbers, for each scrape; the labels come from a closed set, never from a client."""
+            cost = self.config.monthly_cost
+            return [Metric("monthly_cost", "gauge", "What a month costs.", ("instance",), {(self.name,): cost})]
+    ''',
+    test="""
+        async def test_the_cost_is_a_metric() -> None:
+            settings = {$more"monthly_cost": 12.5}
+            async with gateway(plugins={"$name": settings}$routes) as gw:
+                assert gw.metrics()["monthly_cost"] == {("$name",): 12.5}
+    """,
+)
+
 LOCAL_ROUTES: Final = Snippet(
     hook="local_routes",
     does="Answers the path of the instance's name on the admin listener, or on the public one.",
@@ -184,4 +213,4 @@ ON_EVENT: Final = Snippet(
     """,
 )
 
-SNIPPETS: Final = (STARTUP, SHUTDOWN, HEALTH, DESCRIBE, LOCAL_ROUTES, ON_EVENT)
+SNIPPETS: Final = (STARTUP, SHUTDOWN, HEALTH, DESCRIBE, COLLECT, LOCAL_ROUTES, ON_EVENT)

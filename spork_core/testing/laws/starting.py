@@ -8,6 +8,7 @@ from types import CoroutineType
 from typing import Any, Final
 
 from spork_core.errors import ConfigError
+from spork_core.metrics import Metric
 from spork_core.testing.law import Broken, Law, law
 from spork_core.testing.laws.beginning import process
 from spork_core.testing.leftovers import descriptors, named, opened, tasks, thread_names, threads, timers
@@ -74,9 +75,10 @@ def half_started_shuts_down(subject: Subject) -> None:
                 return
 
 
-@law(hooks=("health", "describe"))
+@law(hooks=("health", "describe", "collect"))
 def tells_about_itself(subject: Subject) -> None:
-    """`health` gives None or a sentence and `describe` a mapping that is JSON, at any time after startup.
+    """`health` gives None or a sentence, `describe` a mapping that is JSON and `collect` Metrics, at any time after
+    startup.
 
     The admin listener and `spork plugins` ask every instance, before its first exchange too. One that fails there hides
     what the others say just when somebody looks for what is wrong.
@@ -91,18 +93,22 @@ def tells_about_itself(subject: Subject) -> None:
 
 
 async def _ask(rig: Rig, when: str) -> None:
-    for hook in ("health", "describe"):
+    for hook in _TELLS:
         impl = rig.instance.impls.get(hook)
         if impl is None:
             continue
         where, remedy = place_of(getattr(rig.subject.plugin_class, hook)), _TELLS[hook]
         try:
-            answer = impl.function(*(rig.gateway.view() for _ in impl.argnames))
+            answer: Any = impl.function(*(rig.gateway.view() for _ in impl.argnames))
             if iscoroutine(answer):
                 answer = await answer
-            well = answer is None or isinstance(answer, str) if hook == "health" else isinstance(answer, Mapping)
-            if well:
-                json.dumps(dict(answer) if isinstance(answer, Mapping) else answer)
+            if hook == "collect":
+                answer = tuple(answer)
+                well = all(isinstance(each, Metric) for each in answer)
+            else:
+                well = answer is None or isinstance(answer, str) if hook == "health" else isinstance(answer, Mapping)
+                if well:
+                    json.dumps(dict(answer) if isinstance(answer, Mapping) else answer)
         except Exception as error:
             where = place_raised(error, rig.subject.folder) or where
             raise Broken(f"{where}: {hook}, {when}, raises {type(error).__name__}: {error}", remedy) from error
@@ -113,6 +119,7 @@ async def _ask(rig: Rig, when: str) -> None:
 _TELLS: Final = {
     "health": "return None when well, else a sentence",
     "describe": "return a dict of texts, numbers, lists and dicts; write str(…) around what is none of these",
+    "collect": "yield Metric(name, kind, help, labels, samples), from a def",
 }
 
 
