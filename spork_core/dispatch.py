@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from spork_core.body import EMPTY, Body, BytesBody, IteratorBody
 from spork_core.clock import Chance, Clock
-from spork_core.errors import ClientDisconnected, Problem, SporkError
+from spork_core.errors import ClientDisconnected, NotFound, Problem, SporkError
 from spork_core.exchange import Exchange, Request, Response
+from spork_core.forwarded import Forwarding
 from spork_core.headers import Headers
 from spork_core.plan import Plan
 
@@ -19,15 +20,16 @@ if TYPE_CHECKING:
 class InnerClient:
     """The engine's client where no connection is: the answer goes to the code that asked."""
 
-    def __init__(self, via: str) -> None:
+    def __init__(self, via: str, lines: str = "") -> None:
+        """``lines``: what the upstream is told of a client on whose behalf it is asked."""
         self.bytes_sent = 0
         self.bytes_received = 0
         self.started = False
-        self._via = via
+        self._lines = f"{lines}Via: 1.1 {via}\r\n"
 
     def upstream_lines(self, exchange: Exchange) -> str:
-        """Only the way here: there is no client to speak of."""
-        return f"Via: 1.1 {self._via}\r\n"
+        """The way here, and the client where there is one to speak of."""
+        return self._lines
 
     def informational(self, status: int, headers: Headers) -> None:
         """Nobody waits for a 1xx."""
@@ -69,6 +71,34 @@ class Dispatcher:
         client = InnerClient(self._snapshot.config.forwarded.via)
         plan = self._snapshot.plan(exchange, request.target, None)
         return await self._run(exchange, plan, client, self._snapshot.engine.produce(exchange, plan, client))
+
+    async def repeat(self, first: Exchange, request: Request) -> Response:
+        """``request`` to the service of the route of ``first``, as a part of an exchange of its own. Raises
+        UpstreamProblem, and NotFound when the route has no service any more."""
+        plan = None if first.route is None else self._snapshot.plans.get(first.route.name)
+        if plan is None or plan.service is None:
+            raise NotFound(reason="the route of the exchange has no service")
+        exchange = Exchange(request, self._clock, self._chance)
+        exchange.route, exchange.captures, exchange.rest = plan.info, first.captures, first.rest
+        exchange.identity, exchange.upstream_target = first.identity, first.upstream_target
+        forwarded = self._snapshot.config.forwarded
+        rule = Forwarding(x_forwarded=forwarded.x_forwarded, forwarded=forwarded.forwarded)
+        asking = first.request
+        lines = rule.lines(asking.client, asking.client, asking.scheme, asking.host)
+        client = InnerClient(forwarded.via, lines)
+        return await self._run(exchange, plan, client, self._repeated(exchange, plan, client))
+
+    async def _repeated(self, exchange: Exchange, plan: Plan, client: InnerClient) -> Response:
+        assert plan.service is not None
+        response = await self._snapshot.engine.attempts(exchange, plan, plan.service, client)
+        phase = plan.pipeline.on_upstream_response
+        if phase is not None and exchange.response is response:
+            done = phase(exchange)
+            if isinstance(done, Coroutine):
+                await done
+        answer = response if exchange.response is None else exchange.response
+        exchange.response = answer
+        return answer
 
     async def _run(
         self, exchange: Exchange, plan: Plan, client: InnerClient, answering: Coroutine[Any, Any, Response]

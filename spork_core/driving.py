@@ -24,12 +24,18 @@ log = logging.getLogger("spork_core.pipeline")
 
 
 def driven(
-    function: Callable[..., Coroutine[Any, Any, Any]], stats: HookStats, metering: Metering, *, marks: bool
+    function: Callable[..., Coroutine[Any, Any, Any]],
+    stats: HookStats,
+    metering: Metering,
+    *,
+    marks: bool,
+    origin: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """``function`` with its times kept, called with the exchange before its own arguments.
 
-    ``marks``: keep them in the exchange, too.
+    ``marks``: keep them in the exchange, too. ``origin``: whose coroutine it is, where it only hands one on.
     """
+    origin = origin or function
     blocking = metering.blocking if metering.blocked is not None else None
     kept = metering.hooks
 
@@ -49,7 +55,7 @@ def driven(
                     waited_for = steps.send(None) if thrown is None else steps.throw(thrown)
                 except StopIteration as done:
                     if left is not None and _asked(task, before):
-                        _swallowed(stats, function)
+                        _swallowed(stats, origin)
                         raise left from None
                     return done.value
                 except asyncio.CancelledError as error:
@@ -60,7 +66,7 @@ def driven(
                     raise RuntimeError("something it awaited was cancelled") from error
                 except BaseException as error:
                     if left is not None and _asked(task, before):
-                        _swallowed(stats, function, error)
+                        _swallowed(stats, origin, error)
                         raise left from error
                     if isinstance(error, GeneratorExit):
                         raise RuntimeError("it raised GeneratorExit") from error
@@ -69,7 +75,7 @@ def driven(
                     took = perf_counter() - since
                     own += took
                     if blocking is not None and took > blocking and metering.blocked is not None:
-                        metering.blocked(stats, took, place_of(function))
+                        metering.blocked(stats, took, place_of(origin))
                 if before < 0:
                     task = asyncio.current_task()
                     before = 0 if task is None else task.cancelling()
@@ -99,6 +105,35 @@ def driven(
                 exchange.marks += (stats, own, waiting)
 
     return drive
+
+
+def under_task(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, which gives an awaitable, awaited under the running task, or under one of its own where there is
+    none: what a hook awaits may need ``asyncio.current_task()``."""
+
+    async def awaited(exchange: Exchange, coroutine: Any) -> Any:
+        if asyncio.current_task() is not None:
+            return await function(exchange, coroutine)
+        task = asyncio.get_running_loop().create_task(_caught(function(exchange, coroutine)))
+        try:
+            answer, error = await task
+        except asyncio.CancelledError:
+            if not task.done():  # what it cleans up belongs to the exchange
+                await asyncio.wait((task,))
+            raise
+        if error is not None:
+            raise error
+        return answer
+
+    return awaited
+
+
+async def _caught(awaitable: Any) -> tuple[Any, BaseException | None]:
+    """What it gives, and what it raises but would end the loop's run, in place of its task's."""
+    try:
+        return await awaitable, None
+    except (SystemExit, KeyboardInterrupt) as error:
+        return None, error
 
 
 def _asked(task: "asyncio.Task[Any] | None", before: int) -> bool:

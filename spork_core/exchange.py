@@ -220,6 +220,11 @@ class Attempt:
         self.took_ns = 0
         """From ``started_ns`` to the response head, or to the failure."""
 
+    def release(self) -> None:
+        """Lets the answer outlive the exchange: its body ends when who holds it has read or discarded it, not when the
+        client has left."""
+        self.sent = None
+
     def __repr__(self) -> str:
         what = self.status if self.error is None else self.error.code
         return f"<Attempt {self.number} {self.endpoint} {what}>"

@@ -8,7 +8,8 @@ time of a call adds 0.11 µs, keeping it in the exchange another 0.06 µs.
 Rules of this file
 1. It decides nothing: a ``Shape`` says what the text must do.
 2. Names in the text: ``f0`` is the call of index 0, ``x0`` says that it failed and gives the PluginFailed, ``s0`` keeps
-   its times, ``m0`` does so on the way out of a raising call, ``b0`` is told when it took too long.
+   its times, ``m0`` does so on the way out of a raising call, ``b0`` is told when it took too long. Where the call may
+   answer with a coroutine, ``d0`` awaits that, and ``c0`` is the phase from there on, for one that need not wait.
 3. What is raised at the end of a phase is no local name of it any more: the trace of an error holds the frame, and a
    frame that holds the error makes a ring that only the garbage collector opens.
 """
@@ -18,6 +19,7 @@ import linecache
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from time import perf_counter
+from types import CoroutineType
 from typing import Any, Final
 
 from attrs import frozen
@@ -30,12 +32,14 @@ from spork_core.hookspecs import Kind
 @frozen
 class Shape:
     """How one call is written. ``arguments``: what stands between its parentheses. ``awaited``: it gives an awaitable.
-    ``forgiven``: its failures are passed over. ``measured``: its time is taken here."""
+    ``forgiven``: its failures are passed over. ``measured``: its time is taken here. ``defers``: it may answer with a
+    coroutine."""
 
     arguments: str
     awaited: bool
     forgiven: bool
     measured: bool
+    defers: bool = False
 
 
 @frozen
@@ -67,7 +71,7 @@ def _source(shape: PhaseShape) -> str:
     text = _Text()
     measured = any(call.measured for call in shape.calls)
     is_async = any(call.awaited for call in shape.calls)
-    names = [f"{letter}{at}" for at in range(len(shape.calls)) for letter in "fxsmb"]
+    names = [f"{letter}{at}" for at in range(len(shape.calls)) for letter in PARTS]
     names += [f"after{at}" for at in range(shape.after)]
     text.add(0, f"def make({', '.join(('answers', *names))}):")
     text.add(1, f"{'async ' if is_async else ''}def phase({shape.takes}):")
@@ -81,7 +85,7 @@ def _source(shape: PhaseShape) -> str:
         if call.measured and not since:
             text.add(2, "since = now()")
         _WRITERS[shape.kind](text, at, call, shape)
-        since = call.measured
+        since = call.measured and not (call.defers and is_async)
     for at in range(shape.after):
         text.add(2, f"after{at}({shape.takes})")
     if last is not None:
@@ -126,9 +130,25 @@ def _until(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
     else:
         text.add(2, *out, f"    raise x{at}(exchange, error) from error")
     _measure(text, at, call, shape)
+    if call.defers:
+        _deferred(text, at, call, shape)
     strict = " and type(answer) is not bool" if shape.strict else ""
     text.add(2, "if answer is not None:", f"    if isinstance(answer, answers){strict}:", "        return answer")
     text.add(2, f"    {'' if call.forgiven else 'raise '}x{at}(exchange, answer)")
+
+
+def _deferred(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
+    """The answer may be a coroutine: a phase that awaits anyway awaits it, another hands over to one that does."""
+    text.add(2, "if type(answer) is CoroutineType:")
+    if not any(each.awaited for each in shape.calls):
+        text.add(3, f"return c{at}({shape.takes}, answer)")
+        return
+    text.add(3, "try:", f"    answer = await d{at}(exchange, answer)", "except (Problem, *Cancelled):", "    raise")
+    text.add(3, "except BaseException as error:")
+    if call.forgiven:
+        text.add(3, f"    x{at}(exchange, error)", "    answer = None")
+    else:
+        text.add(3, f"    raise x{at}(exchange, error) from error")
 
 
 def _replace(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
@@ -160,7 +180,11 @@ _LAST: Final = {Kind.MAP: "failed", Kind.WATCH: "left"}
 
 _WRITERS: Final = {Kind.GATE: _until, Kind.FIRST: _until, Kind.MAP: _replace, Kind.WATCH: _watch}
 
+PARTS: Final = "fxsmbdc"
+"""The names of what belongs to a call."""
+
 _NAMES: Final = {
+    "CoroutineType": CoroutineType,
     "Problem": Problem,
     "Response": Response,
     "Cancelled": (asyncio.CancelledError, GeneratorExit),
@@ -186,5 +210,5 @@ def _maker(shape: PhaseShape) -> Callable[..., Any]:
 
 
 def phase(shape: PhaseShape, answers: tuple[type, ...], parts: Sequence[Any], after: Sequence[Any]) -> Any:
-    """The phase. ``parts``: of each call its f, x, s, m and b. ``after``: the kernel's own calls at the end."""
+    """The phase. ``parts``: of each call what ``PARTS`` names. ``after``: the kernel's own calls at the end."""
     return _maker(shape)(answers, *parts, *after)

@@ -23,7 +23,7 @@ from attrs import evolve
 
 from spork_core import flat
 from spork_core.attribution import UNMETERED, Called, Calling, Metering, Observer, place_in, place_of, words_of
-from spork_core.driving import driven
+from spork_core.driving import driven, under_task
 from spork_core.errors import PluginFailed, PluginIsolated, Problem
 from spork_core.exchange import Exchange
 from spork_core.hookspecs import KINDS, HookKind, Kind
@@ -121,7 +121,11 @@ class Pipeline:
             len(after),
             float in kind.answer,
         )
-        return flat.phase(shape, kind.answer, [part for call in calls for part in call.parts], after)  # type: ignore[no-any-return]
+        parts: list[tuple[Any, ...]] = [call.parts for call in calls]
+        for at, call in reversed(tuple(enumerate(calls))):  # what stands behind is part of the rest
+            if call.shape.defers:
+                parts[at] = (*call.parts, call.deferred, _rest(shape, kind, parts, at, call.deferred))
+        return _written(shape, kind, parts, after)
 
     def _after(self) -> list[Callable[[Exchange], object]]:
         """What the kernel itself does when an exchange is over: looks at budgets, and at what became of probes."""
@@ -155,6 +159,24 @@ class Pipeline:
         return f"<Pipeline {' → '.join(instance.name for instance in self.chain) or 'empty'}>"
 
 
+def _written(
+    shape: flat.PhaseShape, kind: HookKind, parts: Sequence[tuple[Any, ...]], after: Sequence[Any] = ()
+) -> Phase:
+    filled = [part for each in parts for part in (*each, None, None)[: len(flat.PARTS)]]
+    phase: Phase = flat.phase(shape, kind.answer, filled, after)
+    return phase
+
+
+def _rest(
+    shape: flat.PhaseShape, kind: HookKind, parts: Sequence[tuple[Any, ...]], at: int, deferred: Callable[..., Any]
+) -> Phase:
+    """The phase from call ``at`` on, whose answer is the coroutine that it is given."""
+    first = evolve(shape.calls[at], arguments="exchange, coroutine", awaited=True, measured=False, defers=False)
+    rest = evolve(shape, takes=f"{shape.takes}, coroutine", calls=(first, *shape.calls[at + 1 :]))
+    later = parts[at + 1 :]
+    return _written(rest, kind, [(deferred, *parts[at][1:]), *later])
+
+
 def _budgets(instances: dict[str, Instance]) -> Callable[[Exchange], object]:
     """Looks at what each of ``instances`` has taken in an exchange."""
 
@@ -186,12 +208,13 @@ class _Call:
         given = ", ".join(impl.argnames)
         is_async = iscoroutinefunction(function)
         wrapped = False
+        self._defers = hook in instance.plugin.defers and not is_async
         if is_async:  # what wraps a hook gets the exchange before the hook's own arguments
             function, wrapped = driven(function, self._stats, metering, marks=marks), True
             if instance.config.timeout is not None:
                 function = _timed(function, instance.config.timeout)
         if metering.observer is not None:
-            function, wrapped = self._observed(function, wrapped, is_async, metering.observer), True
+            function, wrapped = self._observed(function, wrapped, is_async, metering.observer, metering.calling), True
         isolated = instance.isolation.effect is not None
         if isolated:
             function, wrapped = self._held(function, wrapped, is_async), True
@@ -200,8 +223,21 @@ class _Call:
             awaited=is_async,
             forgiven=instance.on_failure == "open" and kind.kind is not Kind.WATCH,
             measured=metering.hooks and not is_async and not isolated,
+            defers=self._defers,
         )
         self.parts = (function, self.failed, self._stats, self._measured, self._blocked)
+
+    @property
+    def deferred(self) -> Callable[..., Any]:
+        """What awaits the coroutine that the call has answered with."""
+        function: Callable[..., Any] = driven(
+            _itself, self._stats, self._metering, marks=self._marks, origin=self._plain
+        )
+        if self._instance.config.timeout is not None:
+            function = _timed(function, self._instance.config.timeout)
+        if self._metering.observer is not None:
+            function = self._observed(function, True, True, self._metering.observer, None)
+        return under_task(function)
 
     def failed(self, exchange: Exchange, what: BaseException | object) -> PluginFailed:
         """Counts, logs and names a failure. ``what``: the exception, or the answer of a wrong type."""
@@ -252,9 +288,14 @@ class _Call:
             self._metering.blocked(self._stats, took, place_of(self._plain))
 
     def _observed(
-        self, function: Callable[..., Any], wrapped: bool, is_async: bool, observer: Callable[[Called], object]
+        self,
+        function: Callable[..., Any],
+        wrapped: bool,
+        is_async: bool,
+        observer: Callable[[Called], object],
+        calling: Calling | None,
     ) -> Callable[..., Any]:
-        stats, calling = self._stats, self._metering.calling
+        stats, defers = self._stats, self._defers
 
         def tell(exchange: Exchange, since: float, answer: object, error: BaseException | None) -> None:
             own, waiting = perf_counter() - since, 0.0
@@ -271,7 +312,8 @@ class _Call:
             except BaseException as error:
                 tell(exchange, since, None, error)
                 raise
-            tell(exchange, since, answer, None)
+            if not (defers and asyncio.iscoroutine(answer)):  # that is told when it has ended
+                tell(exchange, since, answer, None)
             return answer
 
         async def observed_async(exchange: Exchange, *given: Any) -> Any:
@@ -293,7 +335,7 @@ class _Call:
         isolation, instance, hook = self._instance.isolation, self._instance, self._hook
         watches = self._kind.kind is Kind.WATCH
         denies = isolation.effect == "deny" and not watches
-        observer, measured = self._metering.observer, self._metering.hooks
+        observer, measured, defers = self._metering.observer, self._metering.hooks, self._defers
 
         def hold(exchange: Exchange) -> None:
             if observer is not None:
@@ -313,14 +355,14 @@ class _Call:
             finally:
                 if measured:  # here, for a call that is held is none
                     self._measured(exchange, perf_counter() - since)
+            if defers and asyncio.iscoroutine(answer):
+                return settled(exchange, answer)
             isolation.went_well(exchange, hook)
             return answer
 
-        async def held_async(exchange: Exchange, *given: Any) -> Any:
-            if not isolation.admits(exchange) and not (watches and isolation.owes(exchange)):
-                return hold(exchange)
+        async def settled(exchange: Exchange, awaitable: Any) -> Any:
             try:
-                answer = await function(exchange, *given)
+                answer = await awaitable
             except Problem:
                 isolation.went_well(exchange, hook)
                 raise
@@ -329,6 +371,11 @@ class _Call:
                 raise
             isolation.went_well(exchange, hook)
             return answer
+
+        async def held_async(exchange: Exchange, *given: Any) -> Any:
+            if not isolation.admits(exchange) and not (watches and isolation.owes(exchange)):
+                return hold(exchange)
+            return await settled(exchange, function(exchange, *given))
 
         return held_async if is_async else held
 
@@ -342,3 +389,7 @@ def _timed(function: Callable[..., Any], seconds: float) -> Callable[..., Any]:
 
 
 EMPTY_PIPELINE: Final = Pipeline(())
+
+
+def _itself(coroutine: Any) -> Any:
+    return coroutine

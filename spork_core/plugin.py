@@ -178,6 +178,13 @@ class GatewayView(Protocol):
     async def dispatch(self, request: Request) -> Response:
         """A whole exchange through the gateway's own routes and chains. Read or discard the response's body."""
 
+    async def repeat(self, exchange: Exchange, request: Request) -> Response:
+        """Asks the upstream of ``exchange`` once more, with ``request`` in place of its own, beside it or after it: an
+        exchange of its own with the same route and identity, which begins at ``select_upstream``, takes the route's
+        rewrite and attempts, and ends with ``on_complete``; no client gets its answer. ``request``: headers as hooks
+        have left them. Read or discard the response's body. Raises UpstreamProblem, and NotFound when the route has
+        gone."""
+
 
 ENTRY_POINTS: Final = "spork.plugins"
 """The entry-point group in which distributions register plugins: ``name = package:Class``."""

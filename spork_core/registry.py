@@ -15,7 +15,7 @@ from spork_core.config.model import InstanceConfig
 from spork_core.errors import ConfigError, ConfigProblem, SporkError
 from spork_core.events import Events
 from spork_core.headers import FIELD_VALUE
-from spork_core.hookspecs import GATEWAY_HOOKS, KINDS, ExchangeHooks, GatewayHooks
+from spork_core.hookspecs import GATEWAY_HOOKS, KINDS, ExchangeHooks, GatewayHooks, Kind
 from spork_core.isolation import Isolation
 from spork_core.plugin import ENTRY_POINTS, OnFailure, Plugin
 
@@ -239,10 +239,11 @@ def _challenge(plugin: Plugin[Any]) -> str | None:
 def _misnamed(plugin: Plugin[Any], config: InstanceConfig, path: str) -> Iterable[ConfigProblem]:
     """pluggy reports a hook that does not exist only at ``check_pending``, one at a time and without a suggestion."""
     cls = type(plugin)
-    for name in ("provides", "requires", "before", "after"):
+    for name in ("provides", "requires", "before", "after", "defers"):
         if isinstance(value := getattr(cls, name), str):
             message = f"{name} of plugin {config.use} is a text, not a tuple of them"
             yield ConfigProblem(message, path=path, remedy=f'write {name} = ("{value}",)')
+    yield from _defers(cls, config, path)
     for name in ("export_state", "import_state"):
         if iscoroutinefunction(getattr(cls, name)):
             message = f"{cls.__module__}.{cls.__qualname__}.{name} is an async def, which nobody would await"
@@ -274,6 +275,19 @@ def _misnamed(plugin: Plugin[Any], config: InstanceConfig, path: str) -> Iterabl
                 f"{where} asks to be first or last; the operator's chain decides the order",
                 path=path,
                 remedy="declare before, after, requires or provides",
+            )
+
+
+def _defers(cls: type[Plugin[Any]], config: InstanceConfig, path: str) -> Iterable[ConfigProblem]:
+    """What is wrong with ``defers``: only a hook whose first answer counts can be waited for, and only a ``def``."""
+    for name in cls.defers if isinstance(cls.defers, tuple) else ():
+        message = f"defers of plugin {config.use} names {name}, "
+        if name not in KINDS or KINDS[name].kind not in (Kind.GATE, Kind.FIRST):
+            able = ", ".join(hook for hook, kind in KINDS.items() if kind.kind in (Kind.GATE, Kind.FIRST))
+            yield ConfigProblem(f"{message}which cannot be deferred", path=path, remedy=f"these can: {able}")
+        elif iscoroutinefunction(getattr(cls, name, None)):
+            yield ConfigProblem(
+                f"{message}which is an async def", path=path, remedy="write def and return a coroutine, or take it out"
             )
 
 

@@ -10,10 +10,13 @@ Rules of this file
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from hashlib import sha1
+from itertools import islice
 from typing import Any, Final, Protocol
 
-from attrs import frozen
+from attrs import Factory, field, frozen
 
 from spork_core.clock import Clock
 from spork_core.errors import DependencyDown
@@ -50,19 +53,33 @@ class Table(Protocol):
         """Seconds that the value has left; None when there is none, or when it has no end."""
 
 
+_NOW: Final = "local now = redis.call('TIME') now = now[1] * 1000000 + now[2] "
+"""Stands before the Lua form of every script, in its first line: those of an error are the script's own."""
+
+
 @frozen(eq=False)
 class Script:
-    """One atomic operation in two forms that do the same.
+    """One atomic operation in two forms that do the same; ``spork_core.testing.both_forms`` tests that they do.
 
     ``lua``: the body for Redis. It finds ``KEYS``, ``ARGV`` and ``now``, the microseconds since the epoch by the
     server's clock, as a local. All its keys must lie in one slot of a cluster: give them one ``{tag}``.
     ``python``: called as ``python(table, keys, arguments, now)`` with ``now`` in microseconds by the gateway's clock.
-    Both answer with a whole number, text (which Lua gives as bytes: compare bytes), None, or a list of these.
+    Both answer with a whole number, text (which Lua gives as bytes: compare bytes), None, or a list of these. In Lua,
+    write None as ``false``: nil ends a list. A fraction is cut off unless it is answered as text, and ``now`` becomes
+    text by ``string.format('%.0f', now)`` only.
     """
 
     name: str
     lua: str
     python: Callable[[Table, Sequence[str], Sequence[Argument], int], Any]
+    source: str = field(init=False, repr=False, default=Factory(lambda self: _NOW + self.lua, takes_self=True))
+    """What a server runs."""
+    sha: str = field(init=False, repr=False)
+    """The name that a server gives to ``source``, in hex."""
+
+    @sha.default
+    def _name_of_source(self) -> str:
+        return sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
 class Subscription(Protocol):
@@ -151,14 +168,15 @@ class _Table:
 
 
 _NEVER: Final = float("inf")
-_LOOKED_AT: Final = 64
-"""So many of the values that were written first are looked at when room is needed: those that ended go first."""
+_LOOKED_AT: Final = 8
+"""So many of the values that were not used for longest are looked at when room is needed: those that ended go first."""
 
 
 class MemoryStore:
     """A Store in this process's memory, with bounds. Its ``now`` methods do the same at once, for who need not wait.
 
-    ``entries``: the most values. ``size``: the most bytes of values that are bytes.
+    ``entries``: the most values. ``size``: the most bytes of values that are bytes. What does not fit any more is what
+    was neither read nor written for longest.
     """
 
     shared: Final = False
@@ -167,8 +185,9 @@ class MemoryStore:
         self._time = clock.time
         self._entries = entries
         self._size = size
-        self._kept: dict[str, tuple[Any, float]] = {}
-        """Key → value, and the time when it ends; the one that was not written for longest stands first."""
+        # Not a dict: one whose first items went away walks over their places to find the first that is left.
+        self._kept: OrderedDict[str, tuple[Any, float]] = OrderedDict()
+        """Key → value, and the time when it ends; the one that was not used for longest stands first."""
         self._bytes = 0
         self._listeners: dict[str, list[_Listening]] = {}
         self._table: Table = _Table(self)
@@ -193,21 +212,26 @@ class MemoryStore:
         if found[1] <= self._time():
             self.delete_now(key)
             return None
+        self._kept.move_to_end(key)
         return found[0]
 
     def set_now(self, key: str, value: Any, ttl: float | None = None) -> None:
         """Keeps ``value``; one that is larger than the whole store is not kept."""
+        self._keep(key, value, ttl)
+
+    def _keep(self, key: str, value: Any, ttl: float | None) -> bool:
         self.delete_now(key)
         if ttl is not None and ttl <= 0:
-            return
+            return True
         if type(value) is bytes:
             if len(value) > self._size:
                 self.evicted += 1
-                return
+                return False
             self._bytes += len(value)
         self._kept[key] = (value, _NEVER if ttl is None else self._time() + ttl)
         if len(self._kept) > self._entries or self._bytes > self._size:
             self._make_room()
+        return True
 
     def delete_now(self, key: str) -> bool:
         """True when there was a value."""
@@ -219,7 +243,7 @@ class MemoryStore:
         return found[1] > self._time()
 
     def ttl_now(self, key: str) -> float | None:
-        """Seconds that the value has left."""
+        """Seconds that the value has left; None when there is none, or when it has no end."""
         found = self._kept.get(key)
         if found is None or found[1] == _NEVER:
             return None
@@ -232,14 +256,12 @@ class MemoryStore:
 
     def _make_room(self) -> None:
         now = self._time()
-        for key in [key for key, (_, ends) in self._first(_LOOKED_AT) if ends <= now]:
+        kept = self._kept
+        for key in [key for key, (_, ends) in islice(kept.items(), _LOOKED_AT) if ends <= now]:
             self.delete_now(key)
-        while len(self._kept) > self._entries or self._bytes > self._size:
-            self.delete_now(next(iter(self._kept)))
+        while len(kept) > self._entries or self._bytes > self._size:
+            self.delete_now(next(iter(kept)))
             self.evicted += 1
-
-    def _first(self, count: int) -> list[tuple[str, tuple[Any, float]]]:
-        return [item for item, _ in zip(self._kept.items(), range(count), strict=False)]
 
     # -- a Store ------------------------------------------------------------------------------------
 
@@ -254,10 +276,7 @@ class MemoryStore:
 
     async def set(self, key: str, value: bytes, ttl: float | None = None, *, only_new: bool = False) -> bool:
         """Keeps ``value``; False when ``only_new`` and there is one."""
-        if only_new and self.get_now(key) is not None:
-            return False
-        self.set_now(key, value, ttl)
-        return True
+        return not (only_new and self.get_now(key) is not None) and self._keep(key, value, ttl)
 
     async def delete(self, *keys: str) -> int:
         """How many of ``keys`` there were."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from spork_core.clock import Chance, Clock
 from spork_core.collecting import collected
 from spork_core.dispatch import Dispatcher
-from spork_core.exchange import Request, Response
+from spork_core.exchange import Exchange, Request, Response
 from spork_core.metrics import Metric
 from spork_core.plugin import GatewayView, Resources
 
@@ -54,6 +54,9 @@ class View(GatewayView):
 
     async def dispatch(self, request: Request) -> Response:
         return await self._dispatcher().dispatch(request)
+
+    async def repeat(self, exchange: Exchange, request: Request) -> Response:
+        return await self._dispatcher().repeat(exchange, request)
 
     def _dispatcher(self) -> Dispatcher:
         # An instance that outlives a reload goes on with what is current then.

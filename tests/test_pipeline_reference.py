@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from spork_core.errors import Forbidden, NotFound, Problem
 from spork_core.exchange import Attempt, Endpoint, Exchange, Identity, Request, Response
-from spork_core.hookspecs import KINDS
+from spork_core.hookspecs import KINDS, Kind
 from spork_core.isolation import Effect
 from spork_core.pipeline import Pipeline
 from spork_core.registry import Instance
@@ -38,13 +38,15 @@ def given_to(hook: str, exchange: Exchange) -> tuple[Any, ...]:
 
 
 ACTS = ["none", "answer", "wrong", "bool", "problem", "raise", "exit", "interrupt", "cancelled", "coroutine"]
-acting = st.tuples(st.sampled_from(ACTS), st.booleans())
+WAYS = ["def", "async", "defers"]
+acting = st.tuples(st.sampled_from(ACTS), st.sampled_from(WAYS))
 links = st.tuples(
     st.dictionaries(st.sampled_from(list(KINDS)), acting, max_size=6),
     st.sampled_from(["open", "closed"]),
     st.sampled_from([None, None, "skip", "deny"]),
 )
-Scripts = list[tuple[dict[str, tuple[str, bool]], str, Effect | None]]
+DEFERRABLE = [hook for hook, kind in KINDS.items() if kind.kind in (Kind.GATE, Kind.FIRST)]
+Scripts = list[tuple[dict[str, tuple[str, str]], str, Effect | None]]
 
 
 def act(hook: str, what: str, name: str) -> Any:
@@ -69,9 +71,9 @@ async def never() -> None:
 
 
 def built(
-    number: int, hooks: dict[str, tuple[str, bool]], policy: str, isolated: Effect | None, log: list[Any]
+    number: int, hooks: dict[str, tuple[str, str]], policy: str, isolated: Effect | None, log: list[Any]
 ) -> Instance:
-    def make(hook: str, what: str, is_async: bool) -> Callable[..., Any]:
+    def make(hook: str, what: str, way: str) -> Callable[..., Any]:
         def plain(self: Any, exchange: Exchange) -> Any:
             log.append((hook, number, exchange.response.reason if exchange.response else None))
             return never() if what == "coroutine" else act(hook, what, f"{number}")
@@ -81,10 +83,16 @@ def built(
             answer = plain(self, exchange)
             return await asyncio.sleep(0, answer)
 
-        return coroutine if is_async and what != "coroutine" else plain
+        def deferring(self: Any, exchange: Exchange) -> Any:
+            return coroutine(self, exchange)
 
-    made = {hook: make(hook, what, is_async) for hook, (what, is_async) in hooks.items()}
-    instance = instance_of(plugin_of(**made), f"p{number}", on_failure=policy)
+        if way == "def" or what == "coroutine":
+            return plain
+        return deferring if way == "defers" and hook in DEFERRABLE else coroutine
+
+    made = {hook: make(hook, what, way) for hook, (what, way) in hooks.items()}
+    defers = tuple(hook for hook, made_hook in made.items() if made_hook.__name__ == "deferring")
+    instance = instance_of(plugin_of({"defers": defers}, **made), f"p{number}", on_failure=policy)
     instance.isolation.effect, instance.isolation._until = isolated, 1e12
     return instance
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from spork_core.testing import scripts
     from spork_core.testing.answers import Answer, Received
     from spork_core.testing.asking import Client, NoAnswer
+    from spork_core.testing.both import Both, both_forms
     from spork_core.testing.contract import contract_suite
     from spork_core.testing.control import StillClock
     from spork_core.testing.harness import Harness, gateway
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "answers": ("Answer", "Received"),
     "asking": ("Client", "NoAnswer"),
+    "both": ("Both", "both_forms"),
     "contract": ("contract_suite",),
     "control": ("StillClock",),
     "harness": ("Harness", "gateway"),
@@ -53,6 +55,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Answer",
+    "Both",
     "Broken",
     "Client",
     "Effort",
@@ -68,6 +71,7 @@ __all__ = [
     "Transcript",
     "Upstream",
     "Wire",
+    "both_forms",
     "contract_suite",
     "flaky",
     "gateway",

@@ -95,7 +95,7 @@ class Both:
         return answer
 
     def get(self, key: str) -> bytes | None:
-        """What ``Store.get`` gives, for values that both forms keep as text. Raises AssertionError where they differ."""
+        """What ``Store.get`` gives, of what both forms keep as text. Raises AssertionError where they differ."""
         value = self.memory.get_now(key)
         if value is None:
             self._ask("DEL", key)

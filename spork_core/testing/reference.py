@@ -65,6 +65,8 @@ class Reference:
         answers = call(**arguments)
         answer = answers[0] if answers else None  # pluggy leaves None out
         is_async = iscoroutinefunction(getattr(instance.plugin, hook, None))
+        if iscoroutine(answer) and hook in instance.plugin.defers:
+            is_async = True
         return await answer if is_async and answer is not None else answer
 
     def _held(self, instance: Instance, hook: str, kind: HookKind, exchange: Exchange) -> bool:

@@ -6,7 +6,7 @@ The plugin's own code runs as it is, in the real pipeline; the subclass only sta
 import asyncio
 from collections.abc import Callable, Generator
 from functools import wraps
-from inspect import iscoroutinefunction, signature
+from inspect import iscoroutine, iscoroutinefunction, signature
 from types import CoroutineType
 from typing import Any, Final
 
@@ -75,7 +75,7 @@ def watched(cls: type[Plugin[Any]], watch: Watch) -> type[Plugin[Any]]:
     """The plugin class ``cls`` with ``watch`` around each of its hooks."""
     made: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     for attribute, hook, function in hooks_of(cls):
-        around = _async if iscoroutinefunction(function) else _plain
+        around = _async if iscoroutinefunction(function) else _deferring if hook in cls.defers else _plain
         marked = hookimpl(specname=hook) if hook != attribute else hookimpl
         made[attribute] = marked(around(hook, function, watch))
     return type(cls.__name__, (cls,), made)
@@ -115,6 +115,35 @@ def _plain(hook: str, function: Callable[..., Any], watch: Watch) -> Callable[..
     return run
 
 
+def _deferring(hook: str, function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
+    """A ``def`` that may answer with a coroutine: the call is over when that is."""
+    own = _own(function)
+
+    @wraps(_spec(hook))
+    def run(self: Any, *given: Any) -> Any:
+        call = Call(hook, given, function)
+        watch.before(call)
+        waits = False
+        try:
+            instead = watch.instead.get(hook)
+            answer = own(self, given) if instead is None else instead(call)
+            waits = iscoroutine(answer)
+            if not waits:
+                call.answer = answer
+        except BaseException as error:
+            call.error = error
+            if isinstance(error, _LOOPS_OWN):
+                raise RuntimeError(f"{type(error).__name__} from a hook") from error  # a finding, not the law's end
+            raise
+        finally:
+            if not waits:
+                call.over = True
+                watch.after(call)
+        return _finish(call, _Steps(call, answer, watch), watch) if waits else answer
+
+    return run
+
+
 def _async(hook: str, function: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
     own = _own(function)
 
@@ -122,22 +151,27 @@ def _async(hook: str, function: Callable[..., Any], watch: Watch) -> Callable[..
     async def run(self: Any, *given: Any) -> Any:
         call = Call(hook, given, function)
         watch.before(call)
-        try:
-            instead = watch.instead.get(hook)
-            call.answer = await (_Steps(call, own(self, given), watch) if instead is None else instead(call))
-        except BaseException as error:
-            call.error = error
-            task = asyncio.current_task()
-            call.cancelled = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-            if isinstance(error, _LOOPS_OWN):
-                raise RuntimeError(f"{type(error).__name__} from a hook") from error  # a finding, not the law's end
-            raise
-        finally:
-            call.over = True
-            watch.after(call)
-        return call.answer
+        instead = watch.instead.get(hook)
+        return await _finish(call, _Steps(call, own(self, given), watch) if instead is None else instead(call), watch)
 
     return run
+
+
+async def _finish(call: Call, awaitable: Any, watch: Watch) -> Any:
+    """The answer of a hook that waits."""
+    try:
+        call.answer = await awaitable
+    except BaseException as error:
+        call.error = error
+        task = asyncio.current_task()
+        call.cancelled = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+        if isinstance(error, _LOOPS_OWN):
+            raise RuntimeError(f"{type(error).__name__} from a hook") from error  # a finding, not the law's end
+        raise
+    finally:
+        call.over = True
+        watch.after(call)
+    return call.answer
 
 
 class _Steps:
