@@ -23,7 +23,6 @@ from spork_core.errors import (
 )
 from spork_core.exchange import Attempt, Endpoint, Exchange, Request, Response
 from spork_core.headers import Headers
-from spork_core.pipeline import Phase
 from spork_core.plan import Plan
 from spork_core.upstream.connection import UpstreamConnection
 from spork_core.upstream.pool import Pool, TimeLimits
@@ -97,12 +96,17 @@ class Attempts:
             attempt = Attempt(number, clock())
             exchange.attempts.append(attempt)
             response: Response | None = None
+            until, timer = deadline, None
             try:
-                pool = (
-                    service.only or service.pick(tried)
-                    if pipeline.select_upstream is None
-                    else await self._select(exchange, pipeline.select_upstream, service, attempt, tried)
-                )
+                phase = pipeline.select_upstream
+                if phase is None:
+                    pool = service.only or service.pick(tried)
+                else:
+                    attempt.choices = service.endpoints
+                    endpoint = phase(exchange, attempt)
+                    if type(endpoint) is CoroutineType:
+                        endpoint = await endpoint
+                    pool = (service.only or service.pick(tried)) if endpoint is None else _chosen(service, endpoint)
                 attempt.endpoint = pool.endpoint
                 phase = pipeline.before_attempt
                 if phase is not None:
@@ -111,11 +115,16 @@ class Attempts:
                         answer = await answer
                     if answer is not None:
                         return as_response(answer)
+                if attempt.timeout is not None:
+                    loop = asyncio.get_running_loop()
+                    ends = loop.time() + attempt.timeout
+                    if deadline is None or ends < deadline:
+                        until, timer = ends, loop.call_at(ends, _attempt_overdue, attempt)
                 body = request.body
                 head = request_head(request, target, lines, body, pool.authority)
                 connection = pool.take()
                 if connection is None:
-                    connection = await pool.acquire(limits, deadline)
+                    connection = await pool.acquire(limits, until)
                 attempt.reused = connection.used
                 head_only = request.method == "HEAD"
                 attempt.sent = sent = connection.send(
@@ -124,7 +133,7 @@ class Attempts:
                 await sent
                 response = sent.reply
                 if response is None:
-                    response = await self._again(attempt, pool, limits, deadline, request, head, client)
+                    response = await self._again(attempt, pool, limits, until, request, head, client)
                 attempt.status = response.status
                 if response.status == 101 and not (request.upgrade and plan.upgrade):
                     attempt.sent.connection.abort()
@@ -132,6 +141,9 @@ class Attempts:
             except UpstreamProblem as problem:
                 response = None
                 attempt.error = problem
+            finally:
+                if timer is not None:
+                    timer.cancel()
             attempt.took_ns = clock() - attempt.started_ns
             exchange.response = response
             if pipeline.chain and response is not None:
@@ -147,6 +159,8 @@ class Attempts:
             if attempt.endpoint is not None:
                 tried.append(attempt.endpoint)
             delay = await self._retry_delay(exchange, plan, service, attempt, tried)
+            if delay and deadline is not None and delay >= deadline - asyncio.get_running_loop().time():
+                delay = None  # there would be no time left for it: what there is now is the answer
             if delay is None or number >= MAX_ATTEMPTS:
                 if attempt.error is not None:
                     raise attempt.error
@@ -155,8 +169,6 @@ class Attempts:
             if response is not None:
                 response.body.discard()
             exchange.response = None
-            if deadline is not None:
-                delay = min(delay, deadline - asyncio.get_running_loop().time())
             if delay > 0:
                 await asyncio.sleep(delay)
             if deadline is not None and (exchange.timer is None or asyncio.get_running_loop().time() >= deadline):
@@ -189,20 +201,6 @@ class Attempts:
         reply: Response = sent.reply
         return reply
 
-    async def _select(
-        self, exchange: Exchange, phase: Phase, service: Service, attempt: Attempt, tried: list[Endpoint]
-    ) -> Pool:
-        attempt.choices = service.endpoints
-        endpoint = phase(exchange, attempt)
-        if type(endpoint) is CoroutineType:
-            endpoint = await endpoint
-        if endpoint is None:
-            return service.pick(tried)
-        pool = service.pool_of(endpoint)
-        if pool is None:
-            raise InternalError(reason=f"select_upstream chose {endpoint}, which is not of service {service.name}")
-        return pool
-
     async def _retry_delay(
         self, exchange: Exchange, plan: Plan, service: Service, attempt: Attempt, tried: list[Endpoint]
     ) -> float | None:
@@ -228,6 +226,20 @@ class Attempts:
         if delay is None or not (unsent or repeatable(request)):
             return None
         return max(0.0, float(delay))
+
+
+def _chosen(service: Service, endpoint: Endpoint) -> Pool:
+    """The pool of the endpoint that a ``select_upstream`` chose. Raises InternalError."""
+    pool = service.pool_of(endpoint)
+    if pool is None:
+        raise InternalError(reason=f"select_upstream chose {endpoint}, which is not of service {service.name}")
+    return pool
+
+
+def _attempt_overdue(attempt: Attempt) -> None:
+    """The time of one attempt is used up; while it still connects, the pool's own limit ends it."""
+    if attempt.sent is not None:
+        attempt.sent.end(UpstreamTimeout("The upstream did not answer in time.", reason="time-out of the attempt"))
 
 
 def _total_overdue(exchange: Exchange) -> None:

@@ -201,7 +201,18 @@ class Response:
 class Attempt:
     """One try against one endpoint. Times are ``Clock.monotonic_ns``; 0 means not reached."""
 
-    __slots__ = ("choices", "endpoint", "error", "number", "reused", "sent", "started_ns", "status", "took_ns")
+    __slots__ = (
+        "choices",
+        "endpoint",
+        "error",
+        "number",
+        "reused",
+        "sent",
+        "started_ns",
+        "status",
+        "timeout",
+        "took_ns",
+    )
 
     def __init__(self, number: int, started_ns: int) -> None:
         self.number = number
@@ -217,6 +228,9 @@ class Attempt:
         self.reused: bool = False
         """True when the request went over a pooled connection."""
         self.started_ns = started_ns
+        self.timeout: float | None = None
+        """Seconds that this attempt may take, from connecting to the response head, for ``before_attempt`` to set; the
+        service's own limits hold besides. Past it the attempt fails with UpstreamTimeout. None: no limit of its own."""
         self.took_ns = 0
         """From ``started_ns`` to the response head, or to the failure."""
 

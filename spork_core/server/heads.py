@@ -38,12 +38,24 @@ from spork_core.headers import (
     version_of,
     without_keep_alive,
 )
+from spork_core.memo import Memo
 
 _VERSION: Final = re.compile(rb" HTTP/[0-9](?:\.[0-9])?$")
 _ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
 _CHUNKED: Final = re.compile("chunked", re.IGNORECASE | re.ASCII)
 """``str.strip`` and ``str.lower`` would take no-break spaces away, and make a k of a Kelvin sign."""
 _CACHED_HOSTS: Final = 1024
+_PLAIN_LINE: Final = re.compile(
+    rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[A-Za-z0-9/_.~%!$&'()*+,;=:@-]*)"
+    rb"(?:\?([A-Za-z0-9/_.~%!$&'()*+,;=:@?-]*))? HTTP/1\.1"
+).fullmatch
+"""RFC 9112 section 3, of the common methods and what RFC 3986 allows in a path and a query."""
+_KNOWN: Final = 1024
+"""So many blocks of fields are kept, …"""
+_LONGEST_KNOWN: Final = 2048
+"""… none of them longer, in bytes."""
+_KNOWN_LINES: Final = 4096
+_LONGEST_LINE: Final = 256
 _JUST_CONNECTION: Final = frozenset(("connection",))
 
 
@@ -94,15 +106,40 @@ class ClientRequest(Request):
         self.scheme = "http" if tls is None else "https"
         self.trusted = trusted
 
+    def repeated(self, line: "Line", data: bytes) -> "ClientRequest":
+        """What this one's fields are with another request line; this one must not have been given to anybody. ``data``:
+        the line's bytes."""
+        request = ClientRequest.__new__(ClientRequest)
+        request.method, request.raw_target, request.path, request.query = line
+        request.raw_method = request.method
+        request.version = 11
+        request.headers = headers = self.headers.copy()
+        request.unchanged = version_of(headers)
+        request.body = EMPTY
+        request.host = self.host
+        request.upgrade = request.framing = request.max_forwards = None
+        request.keep_alive, request.length = True, 0
+        request.expects_continue = request.forwarded = False
+        request.trailers, request.plain_connection = self.trailers, self.plain_connection
+        request.raw = data + self.raw if self.raw else b""
+        return request
+
+
+Line = tuple[str, str, str, str | None]
+"""Method, target, path, query."""
+
 
 class HeadParser:
-    """One for all connections of a listener: between two heads it keeps nothing."""
+    """One for all connections of a listener. What it keeps between two heads are fields and request lines that it
+    parsed before: a client says the same in nearly all its requests, which is what HPACK lives on, too."""
 
-    __slots__ = ("_hosts", "_limits", "_parser")
+    __slots__ = ("_hosts", "_known", "_limits", "_lines", "_parser")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._hosts: set[str] = set()
+        self._known: Memo[ClientRequest] = Memo(_KNOWN, _LONGEST_KNOWN)
+        self._lines: dict[bytes, Line] = {}
         self._renew()
 
     def _renew(self) -> None:
@@ -121,6 +158,18 @@ class HeadParser:
     def parse(self, head: bytes, *, trusted: bool) -> ClientRequest:
         """``head``: up to and with its empty line. ``trusted``: what it says about a client is kept. Raises Problem."""
         line_end = head.find(b"\r\n")
+        known = self._known
+        fields = b""
+        if not known.on:
+            known.rest()
+        elif not trusted:
+            fields = head[line_end:]
+            found = known.get(fields)
+            if found is not None:
+                start = head[:line_end]
+                line = self._lines.get(start) or self._plain_line(start)
+                if line is not None:
+                    return found.repeated(line, start)  # 1.1 µs instead of 4
         if line_end > self._limits.request_line:
             raise UriTooLong(f"The request line is longer than {self._limits.request_line} bytes.")
         if head[line_end - 9 : line_end] not in (b" HTTP/1.1", b" HTTP/1.0"):
@@ -155,7 +204,25 @@ class HeadParser:
             parsed.raw = head
         elif parsed.plain_connection and len(parsed.headers) == count - 1:
             parsed.raw = without_keep_alive(head)
+        if fields and known.on and _says_nothing_special(parsed):
+            kept = parsed.repeated((parsed.method, target, parsed.path, parsed.query), b"")
+            kept.raw = parsed.raw[line_end:]
+            known.put(fields, kept)
         return parsed
+
+    def _plain_line(self, line: bytes) -> Line | None:
+        """A request line of the usual kind; None: the parser has to look at it."""
+        match = _PLAIN_LINE(line)
+        if match is None or len(line) > self._limits.request_line:
+            return None
+        method, path, query = match.groups()
+        target = path if query is None else b"%b?%b" % (path, query)
+        made = (method.decode(), target.decode(), path.decode(), None if query is None else query.decode())
+        if len(self._lines) >= _KNOWN_LINES:
+            self._lines.clear()
+        if len(line) <= _LONGEST_LINE:
+            self._lines[line] = made
+        return made
 
     def _problem(self, head: bytes, line_end: int, error: Exception) -> Problem:
         """A refusal that says what is wrong without repeating what was sent."""
@@ -268,6 +335,19 @@ class HeadParser:
             raise NotImplementedByGateway("The only transfer coding is chunked.")
         parsed.length = None
         parsed.framing = ChunkedFraming()
+
+
+def _says_nothing_special(request: ClientRequest) -> bool:
+    """True when its fields mean the same with any request line of HTTP/1.1, and begin no body."""
+    return (
+        request.version == 11
+        and request.keep_alive
+        and request.framing is None
+        and request.upgrade is None
+        and request.max_forwards is None
+        and not request.forwarded
+        and request.raw_target.startswith("/")
+    )
 
 
 def partial_problem(data: bytes, limits: Limits) -> ClientProblem | None:

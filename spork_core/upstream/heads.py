@@ -12,6 +12,7 @@ from spork_core.errors import UpstreamMalformed
 from spork_core.exchange import Response
 from spork_core.framing import ChunkedFraming, CloseFraming, Framing, LengthFraming
 from spork_core.headers import HOP_BY_HOP, KERNELS_OWN, drop_hop_by_hop, special, version_of, without_keep_alive
+from spork_core.memo import Memo
 
 MAX_HEAD: Final = 131072
 """Bytes of a response head; more is malformed."""
@@ -60,6 +61,17 @@ class Reply(Response):
         ):  # llhttp does not know of the HEAD: no length, no reuse
             self.keep_alive = "close" not in message.headers.get("Connection", "").lower()
 
+    def again(self) -> "Reply":
+        """The same once more, as if it had been parsed anew; this one must not have been given to anybody."""
+        reply = Reply.__new__(Reply)
+        reply.status, reply.reason, reply.version, reply.source = self.status, self.reason, self.version, "upstream"
+        reply.headers = headers = self.headers.copy()
+        reply.unchanged = version_of(headers)
+        reply.body = EMPTY
+        reply.keep_alive, reply.length, reply.framing = self.keep_alive, self.length, self.framing
+        reply.plain, reply.upgrade, reply.raw = self.plain, self.upgrade, self.raw
+        return reply
+
     def _frame(self, present: frozenset[str], no_body: bool) -> None:
         """Reads what frames the body and takes it, and what belongs to one hop, out of ``headers``."""
         headers, status = self.headers, self.status
@@ -93,6 +105,10 @@ class Reply(Response):
             drop_hop_by_hop(headers, present)
 
 
+_KNOWN: Final = 128
+"""So many heads are kept for an endpoint, …"""
+_LONGEST_KNOWN: Final = 2048
+"""… none of them longer, in bytes."""
 _LENGTH: Final = re.compile("[0-9]{1,18}").fullmatch
 NO_CONTENT: Final = frozenset((204, 304))
 CONTENT_LENGTH: Final = istr("Content-Length")
@@ -100,12 +116,13 @@ _PLAIN: Final = {frozenset(("content-length",)): 1, frozenset(("connection", "co
 
 
 class ReplyParser:
-    """One parser for all connections of a process: it only ever sees whole heads, one at a time, so it keeps no
-    state."""
+    """One parser for all connections to an endpoint: it only ever sees whole heads, one at a time. What it keeps are
+    heads that it parsed before: services say the same again and again, within a second even with the same Date."""
 
-    __slots__ = ("_parser",)
+    __slots__ = ("_known", "_parser")
 
     def __init__(self) -> None:
+        self._known: Memo[Reply] = Memo(_KNOWN, _LONGEST_KNOWN)
         self._renew()
 
     def _renew(self) -> None:
@@ -123,6 +140,13 @@ class ReplyParser:
 
     def parse(self, head: bytes, *, no_body: bool) -> Reply:
         """``head``: up to and with its empty line. Raises UpstreamMalformed."""
+        known = self._known
+        if not known.on:
+            known.rest()
+        elif not no_body:
+            found = known.get(head)
+            if found is not None:
+                return found.again()  # 0.7 µs instead of 4
         try:
             messages, upgraded, _ = self._parser.feed_data(head)
             message = messages[0][0]
@@ -140,4 +164,7 @@ class ReplyParser:
         reply = Reply(message, no_body=no_body)
         if reply.plain:
             reply.raw = head if reply.plain == 1 else without_keep_alive(head)
+        if known.on and reply.keep_alive and not no_body and reply.status >= 200:
+            known.put(head, reply)
+            return reply.again()
         return reply

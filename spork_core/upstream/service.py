@@ -46,6 +46,8 @@ class Service:
         self.pools: tuple[Pool, ...] = tuple(
             self._pool(Endpoint(name, endpoint.url, endpoint.weight), tls) for endpoint in config.endpoints
         )
+        self.endpoints: tuple[Endpoint, ...] = tuple(pool.endpoint for pool in self.pools)
+        """In the order of the config."""
         self._by_endpoint = {pool.endpoint: pool for pool in self.pools}
         self._cycle: Sequence[Pool] = _cycle(self.pools)
         self._stamps = _stamps(config.tls)
@@ -78,11 +80,6 @@ class Service:
     def outdated(self) -> bool:
         """True when a TLS file has changed since it was read."""
         return _stamps(self.config.tls) != self._stamps
-
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """The endpoints, in the order of the config."""
-        return tuple(pool.endpoint for pool in self.pools)
 
     def limits_for(self, overrides: TimeoutOverrides | None) -> TimeLimits:
         """The time limits of a route that overrides some of the service's."""

@@ -245,12 +245,12 @@ async def test_a_streamed_answer_that_is_given_up_costs_its_connection_only(note
         assert not backend.wires[1].ended()
 
 
-async def test_the_total_time_covers_all_attempts_and_the_waits_between(noted: type[Attempts]) -> None:
+async def test_a_wait_that_would_outlast_the_total_time_is_not_begun(noted: type[Attempts]) -> None:
     noted.delay = 60.0
     async with (
         twice(noted, 5, service={"timeouts": UpstreamTimeouts(total=0.1)}) as (backend, gate),
         asyncio.timeout(5),
     ):
         message = await gate.ask(GET)
-        assert (message.status, b'"upstream-timeout"' in message.body) == (504, True)
+        assert message.status == 503
         assert len(backend.requests) == 1
