@@ -30,6 +30,9 @@ class StateKey(Generic[T]):
         return f"StateKey({self.name!r})"
 
 
+NO_STATE: Final[Mapping[StateKey[Any], Any]] = {}
+
+
 @frozen
 class Identity:
     """Who is calling, as an ``authenticate`` hook found out.
@@ -363,6 +366,11 @@ class Exchange:
         return self._clock.monotonic_ns() - self.started_ns
 
     # -- typed state --------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Mapping[StateKey[Any], Any]:
+        """All that was set so far, to look at."""
+        return NO_STATE if self._state is None else self._state
 
     def __getitem__(self, key: StateKey[T]) -> T:
         if self._state is None:

@@ -5,7 +5,8 @@ import random
 from typing import Any, ClassVar
 
 from spork_access_log.config import AccessLogConfig, Only, statuses_of
-from spork_access_log.lines import FIELDS, Lines
+from spork_access_log.fields import FIELDS
+from spork_access_log.lines import Lines
 from spork_access_log.redact import HEADERS, QUERY, all_but, names_only, no_query
 from spork_access_log.writer import Writer
 from spork_core.api import Exchange, GatewayView, OnFailure, Outcome, Plugin, SporkError, hookimpl
@@ -22,7 +23,7 @@ class AccessLog(Plugin[AccessLogConfig]):
     def __init__(self, config: AccessLogConfig, name: str) -> None:
         super().__init__(config, name)
         self.reads_timings = config.timings
-        self._writer = Writer(config.output, config.buffer)
+        self._writer = Writer(config.path, config.buffer)
         self._put = self._writer.put
         self._lines = _lines(config)
         self._line = self._lines.line
@@ -43,7 +44,7 @@ class AccessLog(Plugin[AccessLogConfig]):
             await asyncio.to_thread(self._writer.start, gateway.log.getChild(self.name))
         except OSError as exc:
             raise SporkError(
-                f"{self.name}: cannot write to {self.config.output}: {exc.strerror}; "
+                f"{self.name}: cannot write to {self.config.path}: {exc.strerror}; "
                 "name a file in a folder that exists and that the gateway may write to"
             ) from exc
 
@@ -72,7 +73,7 @@ class AccessLog(Plugin[AccessLogConfig]):
     def describe(self, gateway: GatewayView) -> dict[str, Any]:
         writer = self._writer
         return {
-            "output": writer.output,
+            "path": writer.path,
             "written": writer.written,
             "dropped": writer.dropped,
             "lost": writer.lost,

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from attrs import Attribute, frozen
 
-from spork_access_log.lines import FIELDS
+from spork_access_log.fields import FIELDS
 from spork_access_log.writer import STANDARD
 from spork_core.api import TOKEN, Bytes, Seconds, setting
 
@@ -34,9 +34,11 @@ def _statuses(_: object, _field: "Attribute[Any]", written: tuple[int | str, ...
     statuses_of(written)
 
 
-def _output(_: object, _field: "Attribute[Any]", output: str) -> None:
-    if output not in STANDARD and (not output.startswith("/") or output.endswith("/") or "\0" in output):
-        raise ValueError(f'"{output}" is not an output; write stdout, stderr or the absolute path of a file')
+def _path(_: object, _field: "Attribute[Any]", path: str) -> None:
+    if f"/dev/{path}" in STANDARD:
+        raise ValueError(f'"{path}" is not a path; write /dev/{path}')
+    if not path.startswith("/") or path.endswith("/") or "\0" in path:
+        raise ValueError(f'"{path}" is not the absolute path of a file; write one, or /dev/stdout or /dev/stderr')
 
 
 def _fields(_: object, _field: "Attribute[Any]", names: Iterable[str]) -> None:
@@ -108,8 +110,10 @@ class Only:
 class AccessLogConfig:
     """One line for every exchange, unless ``only`` or ``sample`` say otherwise."""
 
-    output: str = setting(
-        "Where lines go: stdout, stderr or the absolute path of a file.", default="stdout", validator=_output
+    path: str = setting(
+        "Where lines go: /dev/stdout, /dev/stderr or the absolute path of a file.",
+        default="/dev/stdout",
+        validator=_path,
     )
     format: Literal["json", "text"] = setting("One JSON object a line, or key=value.", default="json")
     fields: tuple[str, ...] = setting(

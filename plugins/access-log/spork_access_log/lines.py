@@ -4,50 +4,23 @@ Rules
 1. Whatever a client sends is escaped by JSON's rules, and everything outside printable ASCII with it: no value starts a
    line, a field or a terminal sequence of its own.
 2. Every line has the same keys in the same order; what is not known is ``null`` (``-`` in text).
-3. All values are taken in one flat function and put into one ``%`` template: twice as fast as structlog and orjson,
-   and so near to a dict with orjson that the plugin needs neither (the README has the numbers).
+3. All values are taken in one flat function and put into one ``%`` template. It is written as text for the fields that
+   are wanted, and compiled.
+4. A client asks for the same things in the same words: what a line says of that is made once and kept, within bounds.
 """
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from json.encoder import encode_basestring_ascii as json_text
-from operator import itemgetter
 from typing import Any, Final
 
-from spork_access_log.redact import HIDDEN
-from spork_core.api import Exchange, Headers
+from multidict import istr
 
-FIELDS: Final[dict[str, str]] = {
-    "ts": "when the exchange ended, RFC 3339, UTC, milliseconds",
-    "request_id": "the exchange's id",
-    "trace_id": "from a valid traceparent",
-    "client_ip": "behind trusted proxies",
-    "method": "of the request",
-    "scheme": "http or https",
-    "host": "as the client named it",
-    "path_template": "the pattern of the matched route",
-    "path": "as sent, percent-encoded",
-    "query": "as sent, values hidden as `query` says",
-    "http": "version the client spoke",
-    "status": "as sent; 499 when the client left before",
-    "source": "whose answer it was: upstream, plugin, gateway, client",
-    "complete": "whether the whole answer was handed over",
-    "route": "name of the matched route",
-    "service": "name of its service",
-    "endpoint": "origin of the last attempt",
-    "identity": "subject of the caller",
-    "bytes_in": "content of the request, in bytes",
-    "bytes_out": "content of the response, in bytes",
-    "total_ms": "from the request head to the last byte",
-    "upstream_ms": "all attempts, each to its response head",
-    "gateway_ms": "the rest: plugins, the gateway, and passing bodies on",
-    "attempts": "how many there were",
-    "error": "code of the problem",
-    "user_agent": "as sent",
-    "referer": "as sent, values of its query hidden",
-}
-"""What a line may say, in its order, and what each means."""
+from spork_access_log.fields import FORMATS, MOVING
+from spork_access_log.redact import HIDDEN
+from spork_core.api import BREAKER, CACHE_STATUS, LIMIT, TRACE_ID, Exchange, Headers, RouteInfo, StateKey
 
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 """W3C Trace Context section 3.2.2; a later version may have more after the flags."""
@@ -55,9 +28,16 @@ _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-
 _BARE: Final = re.compile(r"[!#-<>-\[\]-~]+")
 """What needs no quotes in key=value: printable ASCII without the blank, the quote, = and the backslash."""
 
-_FORMATS: Final = dict.fromkeys(("total_ms", "upstream_ms", "gateway_ms"), "%.3f")
+_AGENT: Final = istr("User-Agent")  # found in a third of the time that a str takes
+_REFERER: Final = istr("Referer")
+_TRACE: Final = istr("traceparent")
+_KNOWN: Final = 1024
+"""So many ways to ask are kept, …"""
+_LONGEST: Final = 2048
+"""… none longer, in characters of a line."""
 
 Quote = Callable[[str], str]
+State = Mapping[StateKey[Any], Any]
 
 
 def logfmt_text(value: str) -> str:
@@ -97,6 +77,25 @@ class Timestamps:
         return self._text
 
 
+_SOURCE: Final = """\
+def line(exchange):
+    request, outcome, route, error = exchange.request, exchange.outcome, exchange.route, exchange.error
+    identity, attempts, state, header = exchange.identity, exchange.attempts, exchange.state, request.headers.get
+    standing = standing_of((
+        request.client, request.method, request.scheme, request.host, request.path, request.query, request.version,
+        header(AGENT), header(REFERER), id(route),
+    ), route)
+    endpoint = None
+    upstream_ns = 0
+    for attempt in attempts:
+        endpoint = attempt.endpoint
+        upstream_ns += attempt.took_ns
+    total_ns = outcome.duration_ns
+    return template % ({values})
+"""
+"""How a line is made; what is not wanted costs little enough not to be left out."""
+
+
 class Lines:
     """Makes the lines of one instance.
 
@@ -119,105 +118,135 @@ class Lines:
     ) -> None:
         self._quote: Quote = json_text if json else logfmt_text
         self._null = "null" if json else "-"
-        self._http_11, self._http_10 = self._quote("1.1"), self._quote("1.0")
-        self._now = Timestamps(time.time)
         self._query = query
-        self._pick: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None
-        if tuple(fields) != tuple(FIELDS):
-            everything = tuple(FIELDS)
-            # Twice the first: itemgetter of one index would give the value itself; the template skips the copy.
-            self._pick = itemgetter(*(everything.index(name) for name in (fields[0], *fields)))
         self._request_headers = tuple((name, name.lower() in hidden) for name in request_headers)
         self._response_headers = tuple((name, name.lower() in hidden) for name in response_headers)
         column = '"{}":{}' if json else "{}={}"
-        columns = [column.format(names.get(name, name), _FORMATS.get(name, "%s")) for name in fields]
-        self._timings = (_json_timings if json else _text_timings) if timings else None
+        columns: list[str] = []
+        values: list[str] = []
+        self._chunks: list[tuple[tuple[str, ...], str]] = []
+        """Of each group of fields that say how the client asked: their names, and their template."""
+        for moving, group in groupby(fields, MOVING.__contains__):
+            texts = {name: column.format(names.get(name, name), FORMATS.get(name, "%s")) for name in group}
+            if moving:
+                columns += texts.values()
+                values += [MOVING[name] for name in texts]
+            else:
+                columns.append("%s")
+                values.append(f"standing[{len(self._chunks)}]")
+                self._chunks.append((tuple(texts), ("," if json else " ").join(texts.values())))
         if timings:
             columns.append(column.format("timings", "%s"))
-        template = (_json_template if json else _text_template)(columns, request_headers, response_headers)
-        self._template = f"%.0s{template}" if self._pick else template
+            values.append("timings(exchange)")
+        self._timings = _json_timings if json else _text_timings
+        if request_headers:
+            values.append("*headers(wanted, request.headers, quote)")
+        if response_headers:
+            values.append("*headers(sent, exchange.response and exchange.response.headers, quote)")
+        self._template = (_json_template if json else _text_template)(columns, request_headers, response_headers)
+        self._source = _SOURCE.format(values=", ".join([*values, ""]))
+        self._known: dict[tuple[Any, ...], tuple[list[str], RouteInfo | None]] = {}
+        self.use(time.time)
 
     def use(self, clock: Callable[[], float]) -> None:
         """Takes the time from ``clock``, in seconds since the epoch."""
-        self._now = Timestamps(clock)
+        now, quote = Timestamps(clock), self._quote
+
+        def careful(value: str) -> str:
+            return quote(readable(value))
+
+        self._line = self._compiled(now, quote, self._standing_known)
+        self._line_carefully = self._compiled(now, careful, lambda key, route: self._standing(key, route, careful))
 
     def line(self, exchange: Exchange) -> str:
         """The line, with its newline. The exchange has its outcome."""
-        line = self._line(exchange, self._quote)
+        line = self._line(exchange)
         if "\\" in line and "\\udc" in line:  # most lines have no backslash: 15 ns, the longer search alone 270
-            quote = self._quote
-            line = self._line(exchange, lambda value: quote(readable(value)))
+            line = self._line_carefully(exchange)
         return line
 
-    def _line(self, exchange: Exchange, quote: Quote) -> str:
-        request, outcome, route, error = exchange.request, exchange.outcome, exchange.route, exchange.error
-        identity, attempts, null = exchange.identity, exchange.attempts, self._null
-        assert outcome is not None
-        header = request.headers.get
-        trace = header("traceparent")
-        agent = header("User-Agent")
-        referer = header("Referer")
-        query = request.query
-        endpoint = None
-        upstream_ns = 0
-        for attempt in attempts:
-            endpoint = attempt.endpoint
-            upstream_ns += attempt.took_ns
-        total_ns = outcome.duration_ns
-        values: tuple[Any, ...] = (
-            quote(self._now()),
-            quote(exchange.id),
-            null if trace is None else self._trace(trace, quote),
-            quote(request.client),
-            quote(request.method),
-            quote(request.scheme),
-            quote(request.host),
-            null if route is None else quote(route.path),
-            quote(request.path),
-            null if query is None else self._hide(query, quote),
-            self._http_11 if request.version == 11 else self._http_10,
-            outcome.status,
-            quote(outcome.source),
-            "true" if outcome.complete else "false",
-            null if route is None else quote(route.name),
-            null if route is None or route.service is None else quote(route.service),
-            null if endpoint is None else quote(endpoint.url),
-            null if identity is None else quote(identity.subject),
-            outcome.bytes_received,
-            outcome.bytes_sent,
-            total_ns / 1e6,
-            upstream_ns / 1e6,
-            (total_ns - upstream_ns) / 1e6,
-            len(attempts),
-            null if error is None else quote(error.code),
-            null if agent is None else quote(agent),
-            null if referer is None else self._referer(referer, quote),
-        )
-        if self._pick is not None:
-            values = self._pick(values)
-        if self._timings is not None:
-            values += (self._timings(exchange),)
-        if self._request_headers:
-            values += self._headers(self._request_headers, request.headers, quote)
-        if self._response_headers:
-            response = exchange.response
-            values += self._headers(self._response_headers, None if response is None else response.headers, quote)
-        return self._template % values
+    def _compiled(
+        self, now: Timestamps, quote: Quote, standing_of: Callable[[tuple[Any, ...], RouteInfo | None], list[str]]
+    ) -> Callable[[Exchange], str]:
+        space: dict[str, Any] = {
+            "AGENT": _AGENT,
+            "BREAKER": BREAKER,
+            "CACHE_STATUS": CACHE_STATUS,
+            "LIMIT": LIMIT,
+            "REFERER": _REFERER,
+            "headers": self._headers,
+            "now": now,
+            "null": self._null,
+            "quote": quote,
+            "sent": self._response_headers,
+            "standing_of": standing_of,
+            "template": self._template,
+            "timings": self._timings,
+            "told": self._told,
+            "trace": self._trace,
+            "wanted": self._request_headers,
+        }
+        exec(self._source, space)  # noqa: S102  the text is made above, of nothing but names of fields
+        made: Callable[[Exchange], str] = space["line"]
+        return made
 
-    def _trace(self, traceparent: str, quote: Quote) -> str:
-        found = _TRACEPARENT.fullmatch(traceparent)
-        return self._null if found is None else quote(found[1])
+    # -- how a client asks --------------------------------------------------------------------------
+
+    def _standing_known(self, key: tuple[Any, ...], route: RouteInfo | None) -> list[str]:
+        found = self._known.get(key)
+        if found is not None:
+            return found[0]
+        made = self._standing(key, route, self._quote)
+        if sum(map(len, made)) <= _LONGEST:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[key] = (made, route)  # the route too: its id stands in the key, and must stay its own
+        return made
+
+    def _standing(self, key: tuple[Any, ...], route: RouteInfo | None, quote: Quote) -> list[str]:
+        """What the line says of how the client asked, a text for each group of fields."""
+        client, method, scheme, host, path, query, version, agent, referer, _ = key
+        null = self._null
+        values = {
+            "client_ip": quote(client),
+            "method": quote(method),
+            "scheme": quote(scheme),
+            "host": quote(host),
+            "path_template": null if route is None else quote(route.path),
+            "path": quote(path),
+            "query": null if query is None else self._hide(query, quote),
+            "http": quote("1.1" if version == 11 else "1.0"),
+            "route": null if route is None else quote(route.name),
+            "service": null if route is None or route.service is None else quote(route.service),
+            "user_agent": null if agent is None else quote(agent),
+            "referer": null if referer is None else self._refers(referer, quote),
+        }
+        return [text % tuple(values[name] for name in names) for names, text in self._chunks]
 
     def _hide(self, query: str, quote: Quote) -> str:
         shown = self._query(query)
         return self._null if shown is None else quote(shown)
 
-    def _referer(self, referer: str, quote: Quote) -> str:
+    def _refers(self, referer: str, quote: Quote) -> str:
         base, mark, query = referer.partition("?")
         if not mark:
             return quote(referer)
         shown = self._query(query)
         return quote(base if shown is None else f"{base}?{shown}")
+
+    # -- what became of it --------------------------------------------------------------------------
+
+    def _trace(self, state: State, header: Callable[[str], str | None], quote: Quote) -> str:
+        known = state.get(TRACE_ID) if state else None
+        if known is not None:
+            return quote(known)
+        sent = header(_TRACE)
+        found = None if sent is None else _TRACEPARENT.fullmatch(sent)
+        return self._null if found is None else quote(found[1])
+
+    def _told(self, state: State, key: StateKey[str], quote: Quote) -> str:
+        value = state.get(key) if state else None
+        return self._null if value is None else quote(value)
 
     def _headers(self, wanted: tuple[tuple[str, bool], ...], headers: Headers | None, quote: Quote) -> tuple[str, ...]:
         if headers is None:

@@ -30,14 +30,14 @@ _PIPE_BUF: Final = select.PIPE_BUF
 _REPORT_EVERY: Final = 10.0
 _STOP_WITHIN: Final = 5.0
 
-STANDARD: Final = {"stdout": 1, "stderr": 2}
+STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2}
 
 
 class Writer:
-    """``output``: ``stdout``, ``stderr`` or a path. ``limit``: bytes that may wait for it."""
+    """``path``: of a file, or ``/dev/stdout`` or ``/dev/stderr``. ``limit``: bytes that may wait for it."""
 
-    def __init__(self, output: str, limit: int) -> None:
-        self.output = output
+    def __init__(self, path: str, limit: int) -> None:
+        self.path = path
         self.written = 0
         """Lines handed to the operating system."""
         self.dropped = 0
@@ -54,7 +54,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._log: Logger | None = None
-        self._fd = STANDARD.get(output, -1)
+        self._fd = STANDARD.get(path, -1)
         self._at_once = _AT_ONCE
         self._torn = False
         self._reported = (0, -_REPORT_EVERY)
@@ -80,7 +80,7 @@ class Writer:
         """Opens the output and starts the thread; ``log`` is told about drops and failures. Raises OSError."""
         self._log = log
         self._open()
-        thread = threading.Thread(target=self._run, name=f"access-log {self.output}", daemon=True)
+        thread = threading.Thread(target=self._run, name=f"access-log {self.path}", daemon=True)
         thread.start()
         self._thread = thread
         if self._stopped:  # a startup that took too long was given up, and stopped, while this opened the output
@@ -150,7 +150,7 @@ class Writer:
 
     def _failed(self, exc: OSError) -> None:
         self.error = exc.strerror or str(exc)
-        if self.output not in STANDARD:
+        if self.path not in STANDARD:
             self._close()
 
     def _report(self, *, at_once: bool) -> None:
@@ -160,24 +160,24 @@ class Writer:
             return
         self._reported = (missing, monotonic())
         why = self.error or "lines come faster than the output takes them"
-        self._log.warning("%d access log lines to %s are missing: %s", missing - told, self.output, why)
+        self._log.warning("%d access log lines to %s are missing: %s", missing - told, self.path, why)
 
     # -- the file -----------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        if self.output not in STANDARD:
+        if self.path not in STANDARD:
             # O_NONBLOCK: a FIFO that nobody reads is an error here and now, not a start that never ends.
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-            self._fd = os.open(self.output, flags, 0o640)
+            self._fd = os.open(self.path, flags, 0o640)
         mode = os.fstat(self._fd).st_mode
         self._at_once = _PIPE_BUF if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else _AT_ONCE
 
     def _reopen(self) -> None:
-        if self.output in STANDARD:
+        if self.path in STANDARD:
             return
         if self._fd >= 0:
             try:
-                if os.path.samestat(Path(self.output).stat(), os.fstat(self._fd)):
+                if os.path.samestat(Path(self.path).stat(), os.fstat(self._fd)):
                     return
             except FileNotFoundError:
                 pass
@@ -185,7 +185,7 @@ class Writer:
         self._open()
 
     def _close(self) -> None:
-        if self.output not in STANDARD and self._fd >= 0:
+        if self.path not in STANDARD and self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 

@@ -29,7 +29,7 @@ def done(status: int = 200, ms: float = 1, complete: bool = True, **request: Any
 async def logged(tmp_path: Path, *exchanges: Exchange, **settings: Any) -> list[dict[str, Any]]:
     """The lines that an instance writes between start and stop."""
     path = tmp_path / "access.log"
-    plugin, gateway = AccessLog(AccessLogConfig(output=str(path), **settings), "access-log"), Gateway()
+    plugin, gateway = AccessLog(AccessLogConfig(path=str(path), **settings), "access-log"), Gateway()
     await plugin.startup(gateway)
     for exchange in exchanges:
         plugin.on_complete(exchange)
@@ -112,7 +112,7 @@ def test_sampling_comes_after_only() -> None:
 
 
 async def test_describe_counts(tmp_path: Path) -> None:
-    plugin, gateway = AccessLog(AccessLogConfig(output=str(tmp_path / "log"), buffer=65536), "a"), Gateway()
+    plugin, gateway = AccessLog(AccessLogConfig(path=str(tmp_path / "log"), buffer=65536), "a"), Gateway()
     for _ in range(1000):
         plugin.on_complete(done())
     await plugin.startup(gateway)
@@ -126,7 +126,7 @@ async def test_describe_counts(tmp_path: Path) -> None:
 
 
 async def test_an_output_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> None:
-    plugin, gateway = AccessLog(AccessLogConfig(output=str(tmp_path / "no" / "log")), "a"), Gateway()
+    plugin, gateway = AccessLog(AccessLogConfig(path=str(tmp_path / "no" / "log")), "a"), Gateway()
 
     with pytest.raises(SporkError, match=r"a: cannot write to .* a folder that exists"):
         await plugin.startup(gateway)
@@ -135,7 +135,7 @@ async def test_an_output_that_cannot_be_opened_stops_the_start(tmp_path: Path) -
 
 
 async def test_a_line_after_the_stop_does_no_harm(tmp_path: Path) -> None:
-    plugin, gateway = AccessLog(AccessLogConfig(output=str(tmp_path / "log")), "a"), Gateway()
+    plugin, gateway = AccessLog(AccessLogConfig(path=str(tmp_path / "log")), "a"), Gateway()
     await plugin.startup(gateway)
     await plugin.shutdown(gateway)
 
@@ -159,8 +159,8 @@ def test_statuses_as_written() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"output": "access.log"}, "the absolute path of a file"),
-        ({"output": "/var/log/"}, "the absolute path of a file"),
+        ({"path": "access.log"}, "is not the absolute path of a file"),
+        ({"path": "/var/log/"}, "is not the absolute path of a file"),
         ({"fields": ("stauts",)}, 'did you mean "status"'),
         ({"fields": ("ts", "ts")}, "keep one"),
         ({"rename": {"nope": "x"}}, "fields are: ts, "),

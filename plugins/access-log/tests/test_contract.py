@@ -2,4 +2,4 @@
 
 from spork_core.testing import contract_suite
 
-TestContract = contract_suite("access-log", config={"output": "/dev/null", "query": "all", "sample": 0.5})
+TestContract = contract_suite("access-log", config={"path": "/dev/null", "query": "all", "sample": 0.5})

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis.strategies import characters, text
-from spork_access_log.lines import FIELDS, Lines
+from spork_access_log.fields import FIELDS
+from spork_access_log.lines import Lines
 from spork_access_log.redact import HEADERS, all_but, names_only, no_query
 
 from spork_core.api import (
+    BREAKER,
+    CACHE_STATUS,
+    TRACE_ID,
     Attempt,
     Endpoint,
     Exchange,
@@ -52,6 +56,7 @@ def full() -> Exchange:
         seen.attempts.append(attempt)
     seen.identity = Identity("alice")
     seen.error = Forbidden()
+    seen[CACHE_STATUS], seen[BREAKER] = "uri-miss", "open"
     seen.response = Response(200, headers=[("Set-Cookie", "a=1"), ("Vary", "A"), ("Vary", "B")])
     return seen
 
@@ -98,6 +103,9 @@ def test_a_line_in_full() -> None:
         "gateway_ms": 1.111,
         "attempts": 2,
         "error": "forbidden",
+        "cache": "uri-miss",
+        "limit": None,
+        "breaker": "open",
         "user_agent": "curl/8",
         "referer": "https://a.test/?t=***",
     }
@@ -238,3 +246,32 @@ def test_timings_as_text() -> None:
     assert lines(json=False, fields=("status",), timings=True).line(timed()) == (
         "status=200 timings=jwt:1.500+0.000,limit:2.000+250.000\n"
     )
+
+
+def test_a_line_says_which_trace_a_tracer_made() -> None:
+    seen = full()
+    seen[TRACE_ID] = "c" * 32
+
+    assert parsed(seen)["trace_id"] == "c" * 32
+
+
+def test_what_was_asked_before_is_told_apart_from_what_was_not() -> None:
+    made = lines(fields=("path", "status", "user_agent", "route"))
+    first, second = exchange(("User-Agent", "a"), path="/a"), exchange(("User-Agent", "b"), path="/a")
+    third = exchange(("User-Agent", "a"), path="/a")
+    third.route = RouteInfo("users", "/a", None)
+
+    assert [json.loads(made.line(seen)) for seen in (first, second, first, third)] == [
+        {"path": "/a", "status": 200, "user_agent": agent, "route": route}
+        for agent, route in (("a", None), ("b", None), ("a", None), ("a", "users"))
+    ]
+
+
+def test_what_it_keeps_of_how_clients_ask_is_bounded() -> None:
+    made = lines()
+    for number in range(3000):
+        made.line(exchange(path=f"/{number}"))
+    made.line(exchange(path="/" + "a" * 3000))
+
+    assert len(made._known) <= 1024
+    assert all(len("".join(texts)) <= 2048 for texts, _ in made._known.values())

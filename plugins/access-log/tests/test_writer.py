@@ -28,8 +28,8 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def to_pipe(end: int, monkeypatch: pytest.MonkeyPatch, limit: int = 1 << 20) -> Writer:
-    monkeypatch.setitem(module.STANDARD, "stdout", end)
-    return Writer("stdout", limit)
+    monkeypatch.setitem(module.STANDARD, "/dev/stdout", end)
+    return Writer("/dev/stdout", limit)
 
 
 def test_lines_arrive_whole_and_in_order(path: Path) -> None:
