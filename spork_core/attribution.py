@@ -61,7 +61,8 @@ class Metering:
     """How the hooks of a pipeline are measured.
 
     ``hooks``: at all. ``blocking``: seconds after which ``blocked`` is told; None: never. ``observer``: told of every
-    call; None: nobody looks. ``calling``: told before each call that ``observer`` is told of; None: nobody.
+    call; None: nobody looks. ``calling``: told before each call that ``observer`` is told of; None: nobody. ``weight``:
+    how many calls one that is measured stands for.
     """
 
     hooks: bool = True
@@ -69,6 +70,7 @@ class Metering:
     blocked: Blocked | None = None
     observer: Observer | None = None
     calling: Calling | None = None
+    weight: int = 1
 
 
 UNMETERED = Metering(hooks=False)

@@ -74,6 +74,7 @@ def build(
     rules: list[Rule[Plan]] = []
     for name, route in config.routes.items():
         plan = _plan(name, route, config, services, pipeline, problems)
+        plan.lighten()
         plans[name] = plan
         match = route.match
         rules.append(

@@ -37,7 +37,7 @@ def driven(
     """
     origin = origin or function
     blocking = metering.blocking if metering.blocked is not None else None
-    kept = metering.hooks
+    kept, weight = metering.hooks, metering.weight
 
     @coroutine
     def drive(exchange: Exchange, *given: Any) -> Generator[Any, None, Any]:
@@ -96,9 +96,9 @@ def driven(
         finally:
             thrown = left = None  # the trace of what leaves here holds this frame: no ring of the two
             if kept:
-                stats.calls += 1
-                stats.own += own
-                stats.waiting += waiting
+                stats.calls += weight
+                stats.own += own * weight
+                stats.waiting += waiting * weight
             if marks:
                 if exchange.marks is None:
                     exchange.marks = []

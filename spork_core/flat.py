@@ -46,7 +46,7 @@ class Shape:
 class PhaseShape:
     """How a phase is written. ``takes``: its parameters. ``marks``: times are kept in the exchange, too. ``blocking``:
     a call that took longer is told of. ``after``: calls without a policy at the end, of the kernel's own. ``strict``:
-    a bool is no number."""
+    a bool is no number. ``weight``: how many calls a measured one stands for."""
 
     kind: Kind
     takes: str
@@ -55,6 +55,7 @@ class PhaseShape:
     blocking: float | None
     after: int = 0
     strict: bool = False
+    weight: int = 1
 
 
 class _Text:
@@ -111,7 +112,11 @@ def _cancelled(text: _Text, call: Shape) -> None:
 def _measure(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
     if not call.measured:
         return
-    text.add(2, "now_ = now()", "took = now_ - since", "since = now_", f"s{at}.own += took", f"s{at}.calls += 1")
+    weight = shape.weight
+    more = "took" if weight == 1 else f"took * {weight}"
+    text.add(
+        2, "now_ = now()", "took = now_ - since", "since = now_", f"s{at}.own += {more}", f"s{at}.calls += {weight}"
+    )
     if shape.marks:
         text.add(2, f"marks += (s{at}, took, 0.0)")
     if shape.blocking is not None:
@@ -124,11 +129,11 @@ def _until(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
     out = [f"    m{at}(exchange, now() - since)"] if call.measured else []
     text.add(2, *out, "    raise")
     _cancelled(text, call)
-    text.add(2, "except BaseException as error:")
+    text.add(2, "except BaseException as raised:")
     if call.forgiven:
-        text.add(2, f"    x{at}(exchange, error)", "    answer = None")
+        text.add(2, f"    x{at}(exchange, raised)", "    answer = None")
     else:
-        text.add(2, *out, f"    raise x{at}(exchange, error) from error")
+        text.add(2, *out, f"    raise x{at}(exchange, raised) from raised")
     _measure(text, at, call, shape)
     if call.defers:
         _deferred(text, at, call, shape)
@@ -144,11 +149,11 @@ def _deferred(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
         text.add(3, f"return c{at}({shape.takes}, answer)")
         return
     text.add(3, "try:", f"    answer = await d{at}(exchange, answer)", "except (Problem, *Cancelled):", "    raise")
-    text.add(3, "except BaseException as error:")
+    text.add(3, "except BaseException as raised:")
     if call.forgiven:
-        text.add(3, f"    x{at}(exchange, error)", "    answer = None")
+        text.add(3, f"    x{at}(exchange, raised)", "    answer = None")
     else:
-        text.add(3, f"    raise x{at}(exchange, error) from error")
+        text.add(3, f"    raise x{at}(exchange, raised) from raised")
 
 
 def _replace(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
@@ -157,7 +162,7 @@ def _replace(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
     kept = "" if call.forgiven else "failed = "
     text.add(2, "try:", f"    {_called(at, call)}", "except Problem as problem:", "    failed = problem")
     _cancelled(text, call)
-    text.add(2, "except BaseException as error:", f"    {kept}x{at}(exchange, error)", "else:")
+    text.add(2, "except BaseException as raised:", f"    {kept}x{at}(exchange, raised)", "else:")
     text.add(2, "    if answer is not None:", "        if isinstance(answer, Response):")
     text.add(2, "            exchange.response = answer", "        else:", f"            {kept}x{at}(exchange, answer)")
     _measure(text, at, call, shape)
@@ -169,8 +174,8 @@ def _watch(text: _Text, at: int, call: Shape, shape: PhaseShape) -> None:
     the ones behind: they free what they hold. It is raised at the end."""
     text.add(2, "try:", f"    {_called(at, call)}")
     if call.awaited:
-        text.add(2, "except CancelledError as error:", "    left = error", "except GeneratorExit:", "    raise")
-    text.add(2, "except BaseException as error:", f"    x{at}(exchange, error)", "else:")
+        text.add(2, "except CancelledError as raised:", "    left = raised", "except GeneratorExit:", "    raise")
+    text.add(2, "except BaseException as raised:", f"    x{at}(exchange, raised)", "else:")
     text.add(2, "    if answer is not None and iscoroutine(answer):", f"        x{at}(exchange, answer)")
     _measure(text, at, call, shape)
 

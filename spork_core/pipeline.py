@@ -12,24 +12,18 @@ Rules of this file
 4. While an instance is isolated its hooks are compiled in as a door that is shut; when it is well there is no door.
 """
 
-import asyncio
-import logging
 from collections.abc import Callable, Collection, Sequence
 from inspect import iscoroutinefunction
-from time import perf_counter
 from typing import Any, Final
 
 from attrs import evolve
 
 from spork_core import flat
-from spork_core.attribution import UNMETERED, Called, Calling, Metering, Observer, place_in, place_of, words_of
-from spork_core.driving import driven, under_task
-from spork_core.errors import PluginFailed, PluginIsolated, Problem
+from spork_core.attribution import UNMETERED, Called, Calling, Metering, Observer
+from spork_core.calling import Call
 from spork_core.exchange import Exchange
-from spork_core.hookspecs import KINDS, HookKind, Kind
+from spork_core.hookspecs import KINDS, HookKind
 from spork_core.registry import Instance
-
-log = logging.getLogger("spork_core.pipeline")
 
 Phase = Callable[..., Any]
 """Called with the hook's arguments in the hookspec's order; its answer may be a coroutine (see ``Pipeline.tasked``)."""
@@ -43,11 +37,25 @@ _ARGUMENTS: Final = {
 }
 _ALL: Final = tuple(KINDS)
 
+SAMPLED: Final = 8
+"""While there is much to do, one exchange of so many is measured, and stands for all of them."""
+
 
 class Pipeline:
     """The compiled chain of one route. Each hook's attribute is its Phase, or None when nobody implements it."""
 
-    __slots__ = (*KINDS, "__weakref__", "_hooks", "_marks", "_metering", "chain", "challenges", "exchanges", "tasked")
+    __slots__ = (
+        *KINDS,
+        "__weakref__",
+        "_hooks",
+        "_light",
+        "_marks",
+        "_metering",
+        "chain",
+        "challenges",
+        "exchanges",
+        "tasked",
+    )
 
     pre_auth: Phase | None
     authenticate: Phase | None
@@ -76,6 +84,7 @@ class Pipeline:
         self.chain: tuple[Instance, ...] = tuple(chain)
         self.exchanges = 0
         """How many exchanges have begun on it."""
+        self._light: tuple[Pipeline, Pipeline] | None = None
         self._hooks = tuple(hook for hook in KINDS if hook in hooks)
         self._metering = metering
         self._marks = metering.hooks and (
@@ -111,7 +120,7 @@ class Pipeline:
         if kind.reverse:
             chain.reverse()
         metering = self._metering
-        calls = [_Call(one, hook, kind, metering, self._marks) for one in chain]
+        calls = [Call(one, hook, kind, metering, self._marks) for one in chain]
         shape = flat.PhaseShape(
             kind.kind,
             ", ".join(_ARGUMENTS.get(hook, ("exchange",))),
@@ -120,6 +129,7 @@ class Pipeline:
             metering.blocking if metering.blocked is not None else None,
             len(after),
             float in kind.answer,
+            metering.weight,
         )
         parts: list[tuple[Any, ...]] = [call.parts for call in calls]
         for at, call in reversed(tuple(enumerate(calls))):  # what stands behind is part of the rest
@@ -136,6 +146,17 @@ class Pipeline:
                 after.append(_budgets(budgets))
             after += [one.isolation.ended for one in self.chain if one.isolation.effect is not None]
         return after
+
+    def light(self) -> "tuple[Pipeline, Pipeline] | None":
+        """Two that do the same for less: measured for ``SAMPLED`` exchanges at once, and not measured. None where every
+        call must be, or none is."""
+        metering = self._metering
+        if not self.chain or not metering.hooks or self._marks:
+            return None
+        if self._light is None:
+            weighty, unmeasured = evolve(metering, weight=SAMPLED), evolve(metering, hooks=False)
+            self._light = (Pipeline(self.chain, self._hooks, weighty), Pipeline(self.chain, self._hooks, unmeasured))
+        return self._light
 
     def only(self, hooks: Collection[str]) -> "Pipeline":
         """The same chain with no other hooks than ``hooks``."""
@@ -194,202 +215,4 @@ def _budgets(instances: dict[str, Instance]) -> Callable[[Exchange], object]:
     return look
 
 
-class _Call:
-    """One implementation as a phase calls it: with its arguments, its policy, and who measures it."""
-
-    def __init__(self, instance: Instance, hook: str, kind: HookKind, metering: Metering, marks: bool) -> None:
-        impl = instance.impls[hook]
-        self._instance, self._hook, self._kind = instance, hook, kind
-        self._plain: Callable[..., Any] = impl.function
-        self._stats = instance.stats[hook]
-        self._marks = marks
-        self._metering = metering
-        function: Callable[..., Any] = impl.function
-        given = ", ".join(impl.argnames)
-        is_async = iscoroutinefunction(function)
-        wrapped = False
-        self._defers = hook in instance.plugin.defers and not is_async
-        if is_async:  # what wraps a hook gets the exchange before the hook's own arguments
-            function, wrapped = driven(function, self._stats, metering, marks=marks), True
-            if instance.config.timeout is not None:
-                function = _timed(function, instance.config.timeout)
-        if metering.observer is not None:
-            function, wrapped = self._observed(function, wrapped, is_async, metering.observer, metering.calling), True
-        isolated = instance.isolation.effect is not None
-        if isolated:
-            function, wrapped = self._held(function, wrapped, is_async), True
-        self.shape = flat.Shape(
-            arguments=f"exchange, {given}" if wrapped and given else "exchange" if wrapped else given,
-            awaited=is_async,
-            forgiven=instance.on_failure == "open" and kind.kind is not Kind.WATCH,
-            measured=metering.hooks and not is_async and not isolated,
-            defers=self._defers,
-        )
-        self.parts = (function, self.failed, self._stats, self._measured, self._blocked)
-
-    @property
-    def deferred(self) -> Callable[..., Any]:
-        """What awaits the coroutine that the call has answered with."""
-        function: Callable[..., Any] = driven(
-            _itself, self._stats, self._metering, marks=self._marks, origin=self._plain
-        )
-        if self._instance.config.timeout is not None:
-            function = _timed(function, self._instance.config.timeout)
-        if self._metering.observer is not None:
-            function = self._observed(function, True, True, self._metering.observer, None)
-        return under_task(function)
-
-    def failed(self, exchange: Exchange, what: BaseException | object) -> PluginFailed:
-        """Counts, logs and names a failure. ``what``: the exception, or the answer of a wrong type."""
-        instance, hook = self._instance, self._hook
-        if isinstance(what, BaseException):
-            reason = words_of(what)
-            place = place_in(what, self._plain)
-        else:
-            wanted = " or ".join(t.__name__ for t in (*self._kind.answer, type(None)))
-            reason = f"answered with {type(what).__name__}, not {wanted}"
-            place = place_of(self._plain)
-            if asyncio.iscoroutine(what):
-                reason += "; write async def, or await it"
-                what.close()
-        trace = what if isinstance(what, BaseException) else None
-        log.error(
-            "instance %s (plugin %s) failed in %s at %s (on_failure: %s): %s",
-            instance.name,
-            instance.config.use,
-            hook,
-            place,
-            instance.on_failure,
-            reason,
-            exc_info=trace,
-        )
-        instance.failures += 1
-        instance.last_failure = f"{hook} at {place}: {reason}"
-        instance.isolation.failed(exchange, hook)
-        failed = PluginFailed(instance.name, hook, reason)
-        failed.__cause__ = trace
-        return failed
-
-    def _measured(self, exchange: Exchange, took: float) -> None:
-        """A call took so long that raised, or that was let through a door."""
-        stats = self._stats
-        stats.calls += 1
-        stats.own += took
-        if self._marks:
-            if exchange.marks is None:
-                exchange.marks = []
-            exchange.marks += (stats, took, 0.0)
-        blocking = self._metering.blocking
-        if blocking is not None and took > blocking:
-            self._blocked(took)
-
-    def _blocked(self, took: float) -> None:
-        if self._metering.blocked is not None:
-            self._metering.blocked(self._stats, took, place_of(self._plain))
-
-    def _observed(
-        self,
-        function: Callable[..., Any],
-        wrapped: bool,
-        is_async: bool,
-        observer: Callable[[Called], object],
-        calling: Calling | None,
-    ) -> Callable[..., Any]:
-        stats, defers = self._stats, self._defers
-
-        def tell(exchange: Exchange, since: float, answer: object, error: BaseException | None) -> None:
-            own, waiting = perf_counter() - since, 0.0
-            if is_async and exchange.marks:
-                own, waiting = exchange.marks[-2:]
-            observer(Called(stats.instance, stats.hook, exchange, answer, error, own, waiting))
-
-        def observed(exchange: Exchange, *given: Any) -> Any:
-            if calling is not None:
-                calling(stats.instance, stats.hook, exchange)
-            since = perf_counter()
-            try:
-                answer = function(exchange, *given) if wrapped else function(*given)
-            except BaseException as error:
-                tell(exchange, since, None, error)
-                raise
-            if not (defers and asyncio.iscoroutine(answer)):  # that is told when it has ended
-                tell(exchange, since, answer, None)
-            return answer
-
-        async def observed_async(exchange: Exchange, *given: Any) -> Any:
-            if calling is not None:
-                calling(stats.instance, stats.hook, exchange)
-            since = perf_counter()
-            try:
-                answer = await function(exchange, *given)
-            except BaseException as error:
-                tell(exchange, since, None, error)
-                raise
-            tell(exchange, since, answer, None)
-            return answer
-
-        return observed_async if is_async else observed
-
-    def _held(self, function: Callable[..., Any], wrapped: bool, is_async: bool) -> Callable[..., Any]:
-        """The door of an isolated instance: one exchange tries it, the others pass by or are refused."""
-        isolation, instance, hook = self._instance.isolation, self._instance, self._hook
-        watches = self._kind.kind is Kind.WATCH
-        denies = isolation.effect == "deny" and not watches
-        observer, measured, defers = self._metering.observer, self._metering.hooks, self._defers
-
-        def hold(exchange: Exchange) -> None:
-            if observer is not None:
-                observer(Called(instance.name, hook, exchange, held=True))
-            if denies and not isinstance(exchange.error, PluginIsolated):
-                raise PluginIsolated(instance.name, hook, isolation.why, isolation.retry_after)
-
-        def held(exchange: Exchange, *given: Any) -> Any:
-            if not isolation.admits(exchange) and not (watches and isolation.owes(exchange)):
-                return hold(exchange)
-            since = perf_counter()
-            try:
-                answer = function(exchange, *given) if wrapped else function(*given)
-            except Problem:
-                isolation.went_well(exchange, hook)
-                raise
-            finally:
-                if measured:  # here, for a call that is held is none
-                    self._measured(exchange, perf_counter() - since)
-            if defers and asyncio.iscoroutine(answer):
-                return settled(exchange, answer)
-            isolation.went_well(exchange, hook)
-            return answer
-
-        async def settled(exchange: Exchange, awaitable: Any) -> Any:
-            try:
-                answer = await awaitable
-            except Problem:
-                isolation.went_well(exchange, hook)
-                raise
-            except (asyncio.CancelledError, GeneratorExit):
-                isolation.broke_off(exchange)
-                raise
-            isolation.went_well(exchange, hook)
-            return answer
-
-        async def held_async(exchange: Exchange, *given: Any) -> Any:
-            if not isolation.admits(exchange) and not (watches and isolation.owes(exchange)):
-                return hold(exchange)
-            return await settled(exchange, function(exchange, *given))
-
-        return held_async if is_async else held
-
-
-def _timed(function: Callable[..., Any], seconds: float) -> Callable[..., Any]:
-    async def timed(*given: Any) -> Any:
-        async with asyncio.timeout(seconds):
-            return await function(*given)
-
-    return timed
-
-
 EMPTY_PIPELINE: Final = Pipeline(())
-
-
-def _itself(coroutine: Any) -> Any:
-    return coroutine

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from spork_core.errors import Problem
 from spork_core.exchange import Exchange, Response, RouteInfo
@@ -46,6 +46,9 @@ class Plan:
     """True when nothing but attempts stands between the request and its answer."""
     config: "RouteConfig | None" = None
     """What the plan was made from; None when from no route."""
+    light: "tuple[Plan, Plan] | None" = field(init=False, default=None)
+    """The same plan twice for when there is much to do: with hooks measured as one exchange for many, and not measured
+    at all. None: every exchange takes this one."""
 
     def __attrs_post_init__(self) -> None:
         hooks = self.pipeline
@@ -59,6 +62,13 @@ class Plan:
             or self.refuse is not None
             or self.finish is not None
         )
+
+    def lighten(self) -> None:
+        """Makes ``light``, where the pipeline has it."""
+        pipelines = self.pipeline.light()
+        if pipelines is not None:
+            weighty, unmeasured = (evolve(self, pipeline=pipeline) for pipeline in pipelines)
+            self.light = (weighty, unmeasured)
 
     def target(self, exchange: Exchange) -> str:
         """The request target to send upstream; applies the route's changes to the request's headers too."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from inspect import isawaitable
+from time import perf_counter
 from typing import Any, Final
 
 from spork_core.attribution import place_in, words_of
@@ -12,7 +13,7 @@ from spork_core.config.model import GatewayConfig
 from spork_core.engine import Engine
 from spork_core.errors import ConfigError, ConfigProblem, MethodNotAllowed, Problem
 from spork_core.exchange import Exchange, Response
-from spork_core.pipeline import Pipeline
+from spork_core.pipeline import SAMPLED, Pipeline
 from spork_core.plan import Plan
 from spork_core.plugin import GatewayView, ResourceKey, Resources
 from spork_core.problems import ProblemPages
@@ -26,6 +27,11 @@ STARTUP: Final = 60.0
 """Seconds that an instance has to start; a reload would wait for ever on one that hangs."""
 SHUTDOWN: Final = 10.0
 """Seconds that it has to shut down."""
+
+_BUSY: Final = 1000
+"""So many exchanges a second are much to do: their hooks are measured by samples."""
+_LOOKED_AT: Final = 512
+"""How many there are in a second is looked at after so many."""
 
 _ALLOW = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _AFTER_REFUSAL = ("on_error", "on_response", "on_complete")
@@ -84,6 +90,9 @@ class Snapshot:
         """Exchanges that run on it."""
         self.retired = False
         self.drained = asyncio.Event()
+        self._turn = 0
+        self._busy = False
+        self._since = 0.0
         self._outer = outer
         self._refused = outer.only(_AFTER_REFUSAL)
         self._options = Plan(pipeline=outer, handler=_options)
@@ -109,6 +118,13 @@ class Snapshot:
         except Problem as problem:
             return self._refusing(problem)
         plan = match.value
+        if plan.light is not None:
+            self._turn = turn = self._turn + 1
+            if not turn % _LOOKED_AT:
+                now = perf_counter()
+                self._busy, self._since = now - self._since < _LOOKED_AT / _BUSY, now
+            if self._busy:
+                plan = plan.light[1 if turn % SAMPLED else 0]
         exchange.route = plan.info
         request.path = match.path
         exchange.captures = match.captures
