@@ -14,6 +14,9 @@ from spork_core.routing.table import NO_CAPTURES, Ask, Entry, HeaderLookup, Matc
 T = TypeVar("T")
 
 _MEMO_HOSTS = 1024
+_MEMO_TARGETS: Final = 1024
+_LONGEST: Final = 256
+"""Longer targets are not remembered."""
 _NOBODY: Final = Ask("", None, "")  # where no route has conditions, nothing is asked
 _new = tuple.__new__  # 76 ns for a Match, 165 ns through the constructor of a NamedTuple (CPython 3.11)
 
@@ -21,11 +24,13 @@ _new = tuple.__new__  # 76 ns for a Match, 165 ns through the constructor of a N
 class _Site(Generic[T]):
     """The tables that a host meets, best first."""
 
-    __slots__ = ("catch", "conditional", "exact", "plain", "prefixes", "tables")
+    __slots__ = ("catch", "conditional", "exact", "plain", "prefixes", "recent", "tables")
 
     def __init__(self, tables: tuple[Table[T], ...]) -> None:
         first: Table[T] = tables[0] if tables else Table("", ())
         self.plain = first.plain
+        self.recent: dict[str, Match[T]] = {}
+        """Targets that were asked for, where they alone decide; a memory, within bounds a client cannot break."""
         # What takes a path that no exact path and no prefix takes, where that needs no search.
         self.catch = first.all[0] if first.all and first.templates is None and not first.regexes else None
         self.exact = first.exact
@@ -35,7 +40,7 @@ class _Site(Generic[T]):
 
 
 class Router(Generic[T]):
-    """All routes of a config; immutable but for a bounded memory of spellings of hosts.
+    """All routes of a config; immutable but for bounded memories of spellings of hosts and of targets.
 
     ``warnings``: sentences for the operator about routes that can never match.
     """
@@ -71,7 +76,7 @@ class Router(Generic[T]):
         HeadersTooLarge where a regular expression would have to read too long a text.
         """
         site = self._sole or self._sites.get(host) or self._memo.get(host) or self._resolve(host)
-        match = site.plain.get(target)
+        match = site.plain.get(target) or site.recent.get(target)
         if match is not None:
             return match
         cut = target.find("?")
@@ -105,13 +110,15 @@ class Router(Generic[T]):
                 node = below
             entry = node.chain[0] if node.chain else site.catch
             if entry is not None and entry.free and normal is path:
-                return _new(Match, (entry.value, path, NO_CAPTURES, path[entry.length :], False))
+                match = _new(Match, (entry.value, path, NO_CAPTURES, path[entry.length :], False))
+                return _remembered(site, target, match)
         conditional = site.conditional
         ask = Ask(method, headers, target[cut + 1 :] if cut >= 0 else "") if conditional else _NOBODY
         for table in site.tables:
             found = table.search(normal, segments, ask)
             if found is not None:
-                return _matched(*found, path, normal, segments, collapsed)
+                match = _matched(*found, path, normal, segments, collapsed)
+                return match if conditional else _remembered(site, target, match)
         if not conditional:
             raise NotFound("No route matches this request.")
         ask.allow = set()
@@ -168,6 +175,15 @@ def compile_routes(rules: Sequence[Rule[T]], *, allow_encoded: frozenset[str] = 
     if problems:
         raise ConfigError(problems)
     return Router(routes, refused)
+
+
+def _remembered(site: _Site[T], target: str, match: Match[T]) -> Match[T]:
+    """``match``, which the next request for ``target`` gets at once: 0.2 µs instead of 0.8 to 3."""
+    if len(target) <= _LONGEST:
+        if len(site.recent) >= _MEMO_TARGETS:
+            site.recent.clear()
+        site.recent[target] = match
+    return match
 
 
 def _matched(entry: Entry[T], found: Any, path: str, normal: str, segments: list[str], collapsed: bool) -> Match[T]:
