@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from spork_access_log.config import AccessLogConfig, Only, statuses_of
 from spork_access_log.fields import FIELDS
@@ -13,9 +13,14 @@ from spork_core.api import Exchange, GatewayView, OnFailure, Outcome, Plugin, Sp
 
 __all__ = ["AccessLog", "AccessLogConfig", "Only"]
 
+_BATCH: Final = 64
+"""Lines that are made together, …"""
+_WITHIN: Final = 0.05
+"""… and the seconds after which they are made when there are fewer."""
+
 
 class AccessLog(Plugin[AccessLogConfig]):
-    """Makes a line when an exchange ends and hands it to the writer's thread."""
+    """Takes what it needs when an exchange ends, makes lines in batches, and hands them to the writer's thread."""
 
     Config: ClassVar[type] = AccessLogConfig
     on_failure: ClassVar[OnFailure] = "open"
@@ -26,7 +31,11 @@ class AccessLog(Plugin[AccessLogConfig]):
         self._writer = Writer(config.path, config.buffer)
         self._put = self._writer.put
         self._lines = _lines(config)
-        self._line = self._lines.line
+        self._make = self._lines.make
+        self._take = self._lines.take
+        self._taken: list[tuple[Any, ...]] = []
+        """What lines are made of that are not made yet."""
+        self._timer: asyncio.TimerHandle | None = None
         only = config.only
         self._every = only is None and config.sample == 1
         self._all = only is None
@@ -39,6 +48,7 @@ class AccessLog(Plugin[AccessLogConfig]):
     @hookimpl
     async def startup(self, gateway: GatewayView) -> None:
         self._lines.use(gateway.clock.time)
+        self._take = self._lines.take
         self._chance = random.Random(gateway.chance.hex(32)).random  # noqa: S311  25 ns, the system's takes 500
         try:
             await asyncio.to_thread(self._writer.start, gateway.log.getChild(self.name))
@@ -50,12 +60,32 @@ class AccessLog(Plugin[AccessLogConfig]):
 
     @hookimpl
     async def shutdown(self, gateway: GatewayView) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._make_lines()
         await asyncio.to_thread(self._writer.stop)
 
     @hookimpl
     def on_complete(self, exchange: Exchange) -> None:
         if self._every or self._wanted(exchange.outcome):
-            self._put(self._line(exchange))
+            taken = self._taken
+            taken.append(self._take(exchange))
+            if len(taken) >= _BATCH:
+                self._make_lines()
+            elif self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(_WITHIN, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._make_lines()
+
+    def _make_lines(self) -> None:
+        """Makes the lines of what was taken, and hands them to the writer."""
+        taken, self._taken = self._taken, []
+        make, put = self._make, self._put
+        for each in taken:
+            put(make(each))
 
     def _wanted(self, outcome: Outcome | None) -> bool:
         assert outcome is not None

@@ -37,9 +37,9 @@ FIELDS: Final[dict[str, str]] = {
 """What a line may say, in its order, and what each means."""
 
 MOVING: Final[dict[str, str]] = {
-    "ts": "quote(now())",
-    "request_id": "quote(exchange.id)",
-    "trace_id": "trace(state, header, quote)",
+    "ts": "quote(timestamp(time))",
+    "request_id": "quote(request_id)",
+    "trace_id": "trace(state, traceparent, quote)",
     "status": "outcome.status",
     "source": "quote(outcome.source)",
     "complete": '"true" if outcome.complete else "false"',
@@ -50,7 +50,7 @@ MOVING: Final[dict[str, str]] = {
     "total_ms": "total_ns / 1e6",
     "upstream_ms": "upstream_ns / 1e6",
     "gateway_ms": "(total_ns - upstream_ns) / 1e6",
-    "attempts": "len(attempts)",
+    "attempts": "attempts",
     "error": "null if error is None else quote(error.code)",
     "cache": "told(state, CACHE_STATUS, quote)",
     "limit": "told(state, LIMIT, quote)",
