@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.bearer import token
 from benchmarks.options import Missing
 from spork_core.config import load
 from spork_core.gateway import Gateway
@@ -24,7 +25,7 @@ BATCH: Final = 32
 BODY: Final = b'{"id":1,"name":"musical spork","roles":["user","admin"],"email":"spork@example.com","active":true}'
 REQUEST: Final = (
     b"GET /api/users/1 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
-    b"Authorization: Bearer " + b"x" * 200 + b"\r\nOrigin: https://app.example.com\r\n"
+    b"Authorization: Bearer " + token().encode() + b"\r\nOrigin: https://app.example.com\r\n"
     b"User-Agent: Mozilla/5.0 bench\r\nAccept: application/json\r\n\r\n"
 )
 ANSWER: Final = (

@@ -65,6 +65,7 @@ from spork_core.plugin import (
     ResourceKey,
     Resources,
 )
+from spork_core.prepared import Prepared
 from spork_core.shared import BREAKER, CACHE_STATUS, LIMIT, SESSION_TRACING, STORE, TRACE_ID
 from spork_core.store import MemoryStore, Script, Store, StoreDown, Subscription, Table
 from spork_core.units import Bytes, Rate, Seconds
@@ -119,6 +120,7 @@ __all__ = [
     "Plugin",
     "PluginFailed",
     "PluginIsolated",
+    "Prepared",
     "Problem",
     "Rate",
     "Request",

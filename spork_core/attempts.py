@@ -94,6 +94,7 @@ class Attempts:
         while True:
             number += 1
             attempt = Attempt(number, clock())
+            attempt.target = target
             exchange.attempts.append(attempt)
             response: Response | None = None
             until, timer = deadline, None

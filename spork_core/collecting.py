@@ -39,7 +39,16 @@ def collected(gateway: "Gateway", view: GatewayView) -> Iterator[Metric]:
 
 def _process(gateway: "Gateway") -> Iterator[Metric]:
     python = platform.python_version()
-    yield Metric("build_info", "gauge", "What runs: always 1.", ("version", "python"), {(__version__, python): 1})
+    yield Metric(
+        "build_info", "gauge", "What runs: always 1.", ("version", "python"), {(__version__, python): 1}, across="max"
+    )
+    yield Metric(
+        "http_requests_in_flight",
+        "gauge",
+        "Exchanges that run, those of upgraded connections included.",
+        (),
+        {(): sum(snapshot.running for snapshot in gateway.snapshots())},
+    )
     front, admin = gateway.front, gateway.admin
     yield Metric(
         "connections",
@@ -50,6 +59,13 @@ def _process(gateway: "Gateway") -> Iterator[Metric]:
             ("public",): 0 if front is None else len(front.connections),
             ("admin",): 0 if admin is None else len(admin.connections),
         },
+    )
+    yield Metric(
+        "connections_refused",
+        "counter",
+        "Client connections turned away because there were too many.",
+        (),
+        {(): 0 if front is None else front.refused},
     )
     tunnels = 0 if front is None else len(front.tunnels)
     yield Metric("tunnels", "gauge", "Upgraded connections, such as WebSockets, that are open.", (), {(): tunnels})
@@ -66,6 +82,7 @@ def _process(gateway: "Gateway") -> Iterator[Metric]:
         "1 when the last reload took effect, or there was none.",
         (),
         {(): gateway.last_reload_error is None},
+        across="min",
     )
     yield Metric(
         "config_last_reload_success_timestamp_seconds",
@@ -73,6 +90,7 @@ def _process(gateway: "Gateway") -> Iterator[Metric]:
         "When the config in effect was taken, in seconds since the epoch.",
         (),
         {(): gateway.configured_at},
+        across="min",
     )
     yield Metric("events", "counter", "Events for the operator since the start.", (), {(): gateway.events.count})
 
@@ -132,4 +150,5 @@ def _instances(gateway: "Gateway") -> Iterator[Metric]:
         "1 while an instance is left out because it failed too often.",
         ("instance",),
         by_instance(lambda one: one.isolation.effect is not None),
+        across="max",
     )

@@ -12,6 +12,9 @@ from attrs.validators import matches_re
 MetricKind = Literal["counter", "gauge"]
 """``counter``: only goes up while the process lives. ``gauge``: what is now."""
 
+Across = Literal["sum", "max", "min"]
+"""How the values that several workers have of one gauge become one."""
+
 
 @frozen(eq=False)
 class Metric:
@@ -20,6 +23,8 @@ class Metric:
     ``name``: in snake case, with its unit at the end (``_seconds``, ``_bytes``, ``_ratio``), without ``_total``, and
     without the prefix that whoever collects puts before it. ``labels``: names of the labels; their values come from
     the config or a closed set, never from a client. ``samples``: label values → value; no labels: ``()`` → value.
+    ``across``: of a gauge, what several workers are together: the sum of what each has (connections), the most (a
+    state that one of them is in) or the least (that all went well). Counters are added up.
     """
 
     name: str = field(validator=matches_re(r"[a-z][a-z0-9_]*(?<!_total)"))
@@ -27,3 +32,4 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     samples: Mapping[tuple[str, ...], float] = field(factory=dict)
+    across: Across = "sum"

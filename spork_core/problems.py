@@ -8,6 +8,7 @@ from typing import Final
 from spork_core.errors import Problem
 from spork_core.exchange import Exchange, Response
 from spork_core.headers import HeaderInjection, Headers, head_bytes
+from spork_core.shared import TRACE_ID
 
 log = logging.getLogger("spork_core.problems")
 
@@ -66,6 +67,8 @@ class ProblemPages:
             members["detail"] = problem.detail
         members |= {"instance": f"urn:request:{exchange.id}", "code": problem.code, "source": problem.source}
         members["request_id"] = exchange.id
+        if TRACE_ID in exchange:
+            members["trace_id"] = exchange[TRACE_ID]
         try:
             text = json.dumps({**problem.extensions, **members}, default=str, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:

@@ -223,7 +223,7 @@ class _ClassReader:
         if not isinstance(raw, dict):
             if self.shorthand is None:
                 raise ParseError(f"expected a mapping, found {show(raw)}")
-            if isinstance(raw, list):
+            if isinstance(raw, list) and not fields[self.shorthand].has(ALONE):
                 raise ParseError(f"expected {type_name(fields[self.shorthand].type)} or a mapping, found a list")
             try:
                 return self.read({self.shorthand: raw}, _)

@@ -79,7 +79,7 @@ class _Writer:
             self.defs[name] = self.class_schema(cls)
         short = next((field for field in config_fields(cls) if field.has(SHORTHAND)), None)
         whole = {"$ref": f"#/$defs/{name}"}
-        return whole if short is None else {"anyOf": [self.of(short.type), whole]}
+        return whole if short is None else {"anyOf": [self.written(short), whole]}
 
     def class_schema(self, cls: type) -> Schema:
         fields = config_fields(cls)
@@ -97,10 +97,13 @@ class _Writer:
             del schema["required"]
         return schema
 
-    def field(self, field: ConfigField) -> Schema:
+    def written(self, field: ConfigField) -> Schema:
+        """What may stand where the field's value does."""
         schema = self.of(field.type)
-        if field.has(ALONE):
-            schema = {"anyOf": [self.of(shape(field.type).items[0]), schema]}
+        return {"anyOf": [self.of(shape(field.type).items[0]), schema]} if field.has(ALONE) else schema
+
+    def field(self, field: ConfigField) -> Schema:
+        schema = self.written(field)
         bound = field.attribute.validator
         if isinstance(bound, Bound):
             limits = {"exclusiveMinimum" if bound.open else "minimum": bound.minimum}

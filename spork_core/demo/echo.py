@@ -2,9 +2,18 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import WSMsgType, web
+
+_ASKED: web.AppKey[dict[str, int]] = web.AppKey("asked", dict)
+"""How often something was asked for."""
+
+_FORTUNES: Final = (
+    "A gateway that is not there is the fastest of all, and nobody gets in.",
+    "What you cache, you own.",
+    "The second attempt is the first one's best friend, unless it was a payment.",
+)
 
 
 async def echo(request: web.Request) -> web.Response:
@@ -61,6 +70,28 @@ async def status(request: web.Request) -> web.Response:
     return web.json_response({"status": code}, status=code)
 
 
+async def fortune(request: web.Request) -> web.Response:
+    """A sentence that may be kept for half a minute, by anybody; made anew for whoever asks."""
+    number = request.app[_ASKED]["fortune"] = request.app[_ASKED].get("fortune", 0) + 1
+    answer = web.json_response({"fortune": _FORTUNES[number % len(_FORTUNES)], "made": number})
+    answer.headers["Cache-Control"] = "public, max-age=30, stale-while-revalidate=30"
+    answer.etag = f"fortune-{number}"
+    return answer
+
+
+async def once(request: web.Request) -> web.Response:
+    """503 at the first of two times, 200 at the second."""
+    number = request.app[_ASKED]["once"] = request.app[_ASKED].get("once", 0) + 1
+    if number % 2:
+        return web.json_response({"error": "not yet"}, status=503)
+    return web.json_response({"attempt": "the second"})
+
+
+async def broken(_: web.Request) -> web.Response:
+    """500, always."""
+    return web.json_response({"error": "broken"}, status=500)
+
+
 async def websocket(request: web.Request) -> web.WebSocketResponse:
     """Sends every message back."""
     socket = web.WebSocketResponse(heartbeat=30)
@@ -97,12 +128,16 @@ def _bad(message: str) -> web.HTTPBadRequest:
 def application() -> web.Application:
     """The backend."""
     app: Any = web.Application(client_max_size=1024 * 1024)
+    app[_ASKED] = {}
     app.add_routes(
         [
             web.get("/stream", stream),
             web.get("/drip", drip),
             web.get("/slow", slow),
             web.get("/ws", websocket),
+            web.get("/fortune", fortune),
+            web.get("/shaky/once", once),
+            web.get("/shaky/broken", broken),
             web.route("*", r"/status/{code:\d{3}}", status),
             web.route("*", "/echo{rest:.*}", echo),
         ]

@@ -3,14 +3,15 @@
 Rules of this file
 1. Only what holds state is followed: containers, attributes, bound methods, partials, generators, counters.
 2. What is derived is no state: of a frozen attrs class the fields are, of others all but cached properties.
-3. What is not the plugin's own state is one value: classes, functions, modules, loggers, tasks, loops and the kernel's
-   objects, by identity.
+3. What is not the plugin's own state is one value: classes, functions, modules, loggers, tasks, threads, loops and the
+   kernel's objects, by identity.
 """
 
 import asyncio
 import functools
 import itertools
 import logging
+import threading
 import types
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
@@ -37,6 +38,7 @@ _WHOLE: Final = (
     logging.Handler,
     asyncio.Future,
     asyncio.AbstractEventLoop,
+    threading.Thread,
 )
 _LARGEST: Final = 50_000
 """Entries of a table; what is larger is cut, so that a cache of millions does not stop the contract."""
@@ -96,7 +98,7 @@ def _kernel(value: object) -> bool:
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     match value:
         case Mapping():
-            for key, part in list(value.items()):
+            for key, part in _items(value):
                 yield f"[{key!r}]", part
         case list() | tuple() | deque():
             for at, part in enumerate(list(value)):
@@ -121,6 +123,13 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield ".locked", value.locked()
     if not isinstance(value, (types.MethodType, types.BuiltinMethodType, functools.partial)):
         yield from _attributes(value)
+
+
+def _items(value: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    try:
+        return list(value.items())
+    except NotImplementedError:  # a mapping for several threads, such as urllib3's: its attributes hold what it holds
+        return []
 
 
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:

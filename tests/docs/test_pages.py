@@ -20,6 +20,7 @@ PAGES: Final = (
     "tutorial/write-a-plugin.md",
     "how-to/test-a-plugin.md",
     "how-to/watch-plugins.md",
+    "how-to/trace.md",
 )
 
 

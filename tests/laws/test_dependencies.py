@@ -2,7 +2,7 @@
 
 import configparser
 import sys
-from importlib.metadata import packages_distributions
+from importlib.metadata import files, packages_distributions
 from pathlib import Path
 from typing import Final
 
@@ -40,12 +40,29 @@ def declared(project: Path) -> tuple[set[str], set[str]]:
 
 def imported(project: Path, package: str) -> set[str]:
     """The distributions whose modules the package imports, itself and the standard library left out."""
-    tops = {module.partition(".")[0] for path in (project / package).rglob("*.py") for module in imports(path)} - {
-        package
+    modules = {module for path in (project / package).rglob("*.py") for module in imports(path)}
+    foreign = {module for module in modules if top(module) not in {package, *sys.stdlib_module_names}}
+    assert {top(module) for module in foreign if top(module) not in DISTRIBUTIONS} <= {"orjson", "uvloop"}, (
+        "not installed"
+    )
+    return {canonicalize_name(name) for module in foreign for name in owners(module)}
+
+
+def top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def owners(module: str) -> set[str]:
+    """The distributions that a module is of; of a namespace package, which several share, those that have the module."""
+    found = set(DISTRIBUTIONS.get(top(module), ()))
+    if len(found) < 2:
+        return found
+    inside = module.replace(".", "/")
+    return {
+        name
+        for name in found
+        if any(str(file).startswith((f"{inside}/", f"{inside}.py")) for file in files(name) or ())
     }
-    foreign = tops - sys.stdlib_module_names
-    assert {top for top in foreign if top not in DISTRIBUTIONS} <= {"orjson", "uvloop"}, "not installed"
-    return {canonicalize_name(name) for top in foreign for name in DISTRIBUTIONS.get(top, ())}
 
 
 @projects

@@ -3,7 +3,9 @@
 import asyncio
 import functools
 import itertools
+import threading
 from collections import deque
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -74,3 +76,27 @@ def test_what_contains_itself_ends() -> None:
 
 def test_no_fingerprint_holds_a_secret() -> None:
     assert "sesame" not in repr(fingerprint({"key": Secret("sesame")}))
+
+
+def test_a_thread_is_one_value() -> None:
+    assert len(fingerprint(threading.Thread(target=print))) == 1
+
+
+class Shared(Mapping[str, int]):
+    """A mapping that several threads change, and that therefore cannot be iterated, as urllib3 has them."""
+
+    def __init__(self) -> None:
+        self.held = {"a": 1}
+
+    def __getitem__(self, key: str) -> int:
+        return self.held[key]
+
+    def __iter__(self) -> Iterator[str]:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+
+def test_a_mapping_that_cannot_be_iterated_is_what_its_attributes_hold() -> None:
+    assert fingerprint(Shared())[".held['a']"] == ("int", 1)

@@ -38,7 +38,7 @@ def demo(ctx: click.Context, port: int | None, show_config: bool) -> None:
     from spork_core.registry import Registry
 
     registry = Registry()
-    installed = registry.names()
+    installed = demo_config.usable(registry.names())
     if show_config:
         urls = {name: f"http://127.0.0.1:{number}" for name, number in DEFAULT_PORTS.items()}
         listen, admin = f"127.0.0.1:{port or _PORT}", f"127.0.0.1:{_ADMIN_PORT}"
@@ -88,20 +88,36 @@ def ws(message: str, url: str) -> None:
 
 
 def _welcome(url: str, admin: str, backends: dict[str, str]) -> None:
+    from spork_core.demo.token import token
+
     behind = ", ".join(f"{name} at {origin}" for name, origin in backends.items())
     click.echo(f"The gateway is ready at {click.style(url, bold=True)}, its admin listener at {admin}.")
     click.echo(f"Behind it: {behind}. Ctrl-C stops all of it. From another shell:")
-    body = "-H 'Content-Type: application/json' -d"
+    click.echo()
+    heading("A token, good for half a day: who has it is ada, an admin")
+    click.echo(f"  TOKEN={token()}")
+    bearer = '-H "Authorization: Bearer $TOKEN"'
+    body = f"{bearer} -H 'Content-Type: application/json' -d"
     for title, lines in {
         "A service behind the gateway": (
-            f"curl -i {url}/users",
+            f"curl -i {url}/users/1                  # 401: who is asking? (jwt)",
+            f"curl -i {url}/users {bearer}",
             f"""curl -i {url}/users {body} '{{"name": "Alan Turing", "email": "alan@example.com"}}'""",
             f"""curl -i -X PATCH {url}/users/1 {body} '{{"name": "Countess Lovelace"}}'""",
-            f"curl -i -X DELETE {url}/users/2",
+            f"curl -i -X DELETE {url}/users/2 {bearer}",
+            f"curl {url}/whoami {bearer} -H 'X-User-Id: root'   # the service sees X-User-Id: ada",
         ),
-        "What plugins add: X-Request-Id, security headers, X-Served-By, and the log lines here": (
-            f"curl -sD- -o /dev/null {url}/users/1",
-            f"curl {url}/tools/echo/hello?x=1        # what the service gets: a stripped path, Via, X-Forwarded-For",
+        "What plugins do": (
+            f"for n in 1 2 3 4; do curl -si {url}/few | grep -iE '^(HTTP|RateLimit|Retry)'; done   # 429 (rate-limit)",
+            f"for n in 1 2; do curl -si {url}/fortune | grep -iE '^(Age|Cache-Status)'; done   # a hit (cache)",
+            f"curl -i {url}/shaky/once               # 200: the second attempt (retry)",
+            f"for n in 1 2 3 4 5 6; do curl -so /dev/null -w '%{{http_code}} ' {url}/shaky/broken; done   # 500 …",
+            f"curl -i {url}/shaky/once               # 503: open, for 10 s (circuit-breaker)",
+            f"curl -s {url}/tools/echo/x | grep -A1 traceparent   # the trace that the service is told of (tracing)",
+            f"curl -s {url}/nowhere | grep -oE '.trace_id.*'   # and that a problem belongs to",
+            f"curl -sI {url}/tools/echo/x -H 'Origin: https://app.example.com'   # Access-Control-* and more (cors)",
+            f"curl -s {admin}/metrics | grep ^spork_http_requests_total   # what was asked so far (metrics)",
+            f"spork plugins --admin {admin}   # how each is, and what it took",
         ),
         "What the gateway refuses, as problem+json": (
             f"curl -i {url}/nowhere                  # 404: no route",
@@ -112,11 +128,10 @@ def _welcome(url: str, admin: str, backends: dict[str, str]) -> None:
             f"curl -N '{url}/tools/stream?n=5'       # server-sent events",
             f"curl -N '{url}/tools/drip?s=3'         # a body, byte by byte",
             f"curl -i '{url}/tools/slow?s=2'",
+            f"spork demo ws --url {url.replace('http', 'ws', 1)}/tools/ws hello   # WebSocket",
         ),
-        "WebSocket": (f"spork demo ws --url {url.replace('http', 'ws', 1)}/tools/ws hello",),
         "The gateway itself": (
             f"curl {admin}/status",
-            f"spork plugins --admin {admin}",
             "spork demo --show-config",
         ),
     }.items():
