@@ -35,6 +35,8 @@ from spork_core.problems import ProblemPages
 log = logging.getLogger("spork_core.engine")
 
 _CHALLENGE: Final = "WWW-Authenticate"
+_PRE_AUTH, _AUTHENTICATE, _AUTHORIZE, _ON_REQUEST, _SERVE = range(5)
+"""The stages of the way in."""
 
 
 class Engine:
@@ -125,7 +127,21 @@ class Engine:
         pipeline = plan.pipeline
         pipeline.exchanges += 1
         try:
-            response = await self._answer(exchange, plan, client)
+            answer = self._way_in(exchange, plan)
+            if type(answer) is CoroutineType:
+                answer = await answer
+            if answer is not None:
+                response = as_response(answer)
+            elif plan.service is None:
+                raise NotFound("Nothing on this route answers this request.")
+            else:
+                response = await self.attempts(exchange, plan, plan.service, client)
+                phase = pipeline.on_upstream_response
+                if phase is not None and exchange.response is response:
+                    done = phase(exchange)
+                    if type(done) is CoroutineType:
+                        await done
+                    response = as_response(exchange.response)
             if response.source is None:
                 response.source = "plugin"
         except Problem as problem:
@@ -186,49 +202,51 @@ class Engine:
                     return answer
         return self._pages.response(exchange, problem)
 
-    async def _answer(self, exchange: Exchange, plan: Plan, client: Client) -> Response:
+    def _way_in(self, exchange: Exchange, plan: Plan, stage: int = _PRE_AUTH) -> Any:
+        """Runs the hooks of the way in from ``stage`` on. The answer that one of them gave, None when none did, or a
+        coroutine that gives one of these: most exchanges never wait here, and a coroutine of their own costs 0.3 µs."""
         pipeline = plan.pipeline
-        phase = pipeline.pre_auth
-        if phase is not None:
-            answer = phase(exchange)
-            if type(answer) is CoroutineType:
-                answer = await answer
-            if answer is not None:
-                return as_response(answer)
-        if plan.refuse is not None:
-            raise plan.refuse(exchange)
-        if plan.body_limit is not None:
-            _limit_body(exchange, plan.body_limit)
-        phase = pipeline.authenticate
-        if phase is not None:
-            identity = phase(exchange)
-            if type(identity) is CoroutineType:
-                identity = await identity
-            exchange.identity = identity
-        if plan.identity_required and exchange.identity is None:
-            raise Unauthenticated("This request needs credentials.")
-        for phase in (pipeline.authorize, pipeline.on_request, pipeline.serve):
+        if stage <= _PRE_AUTH:
+            phase = pipeline.pre_auth
+            if phase is not None and (answer := phase(exchange)) is not None:
+                return self._later(exchange, plan, _PRE_AUTH, answer) if type(answer) is CoroutineType else answer
+        if stage <= _AUTHENTICATE:
+            if plan.refuse is not None:
+                raise plan.refuse(exchange)
+            if plan.body_limit is not None:
+                _limit_body(exchange, plan.body_limit)
+            phase = pipeline.authenticate
             if phase is not None:
-                answer = phase(exchange)
-                if type(answer) is CoroutineType:
-                    answer = await answer
-                if answer is not None:
-                    return as_response(answer)
-        if plan.handler is not None:
-            answer = plan.handler(exchange)
-            if type(answer) is CoroutineType:
-                answer = await answer
+                identity = phase(exchange)
+                if type(identity) is CoroutineType:
+                    return self._later(exchange, plan, _AUTHENTICATE, identity)
+                exchange.identity = identity
+        if stage <= _AUTHORIZE:
+            if plan.identity_required and exchange.identity is None:
+                raise Unauthenticated("This request needs credentials.")
+            phase = pipeline.authorize
+            if phase is not None and (answer := phase(exchange)) is not None:
+                return self._later(exchange, plan, _AUTHORIZE, answer) if type(answer) is CoroutineType else answer
+        if stage <= _ON_REQUEST:
+            phase = pipeline.on_request
+            if phase is not None and (answer := phase(exchange)) is not None:
+                return self._later(exchange, plan, _ON_REQUEST, answer) if type(answer) is CoroutineType else answer
+        if stage <= _SERVE:
+            phase = pipeline.serve
+            if phase is not None and (answer := phase(exchange)) is not None:
+                return self._later(exchange, plan, _SERVE, answer) if type(answer) is CoroutineType else answer
+        return None if plan.handler is None else plan.handler(exchange)
+
+    async def _later(self, exchange: Exchange, plan: Plan, stage: int, waited: Any) -> Response | None:
+        """What ``_way_in`` gives when a hook of ``stage`` has to be waited for."""
+        answer = await waited
+        if stage == _AUTHENTICATE:
+            exchange.identity = answer
+        elif answer is not None:
             return as_response(answer)
-        if plan.service is None:
-            raise NotFound("Nothing on this route answers this request.")
-        response = await self.attempts(exchange, plan, plan.service, client)
-        phase = pipeline.on_upstream_response
-        if phase is not None and exchange.response is response:
-            done = phase(exchange)
-            if type(done) is CoroutineType:
-                await done
-            response = exchange.response
-        return response
+        answer = self._way_in(exchange, plan, stage + 1)
+        found: Response | None = await answer if type(answer) is CoroutineType else answer
+        return found
 
 
 def _limit_body(exchange: Exchange, limit: int) -> None:

@@ -50,7 +50,7 @@ def metrics(core: "Core") -> Iterable[Metric]:
         {(name, result): count for result, count in numbers.results().items()},
     )
     yield Metric("cache_entries", "gauge", "Answers in memory.", label, {here: len(memory)})
-    yield Metric("cache_size_bytes", "gauge", "Memory that answers take.", label, {here: memory.size})
+    yield Metric("cache_bytes", "gauge", "Memory that answers take.", label, {here: memory.size})
     yield Metric("cache_stored", "counter", "Answers that were kept.", label, {here: numbers.stored})
     yield Metric(
         "cache_evictions", "counter", "Answers that had to go before their time.", label, {here: memory.evicted}

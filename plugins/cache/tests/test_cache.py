@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spork_core.api import CACHE_STATUS, Exchange, Identity, Plugin, hookimpl
-from spork_core.testing import gateway
+from spork_core.testing import gateway, scripts
 
 
 def cached(origin: Any, **settings: Any) -> Any:
@@ -226,6 +226,24 @@ async def test_credentials_without_a_plugin_count_too(origin: Any, field: str) -
     async with cached(origin, identified_by=["Authorization", "X-Api-Key"]) as gw:
         for _ in range(2):
             (await gw.get("/x", headers={field: "secret"})).must_be(200)
+        gw.upstream.must_have_got(2)
+
+
+async def test_trailers_reach_the_one_who_asked(origin: Any) -> None:
+    async with cached(scripts.trailers("hello", headers={"Cache-Control": "max-age=60"})) as gw:
+        (await gw.get("/x", headers={"TE": "trailers"})).must_say("hello").must_have_trailer("X-Checksum", "1")
+        (await gw.get("/x")).must_say("hello").must_have("Content-Length", "5").must_have("Age")
+
+
+async def test_a_host_that_a_trusted_proxy_names_does_not_hide_the_one_that_is_passed_on(origin: Any) -> None:
+    origin.varies = None
+    plugins = {"cache": {"use": "cache"}}
+    async with gateway(plugins=plugins, upstream=origin, trusted_proxies=["127.0.0.1"]) as gw:
+        named = {"X-Forwarded-Host": "a.test"}
+        for host in ("one.test", "two.test"):
+            origin.body = host.encode()
+            for _ in range(2):
+                (await gw.get("/x", headers={**named, "Host": host})).must_say(host)
         gw.upstream.must_have_got(2)
 
 

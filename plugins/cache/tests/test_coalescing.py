@@ -230,6 +230,17 @@ async def test_known_callers_wait_for_nobody_whose_answer_they_may_not_have(orig
         gw.upstream.must_have_got(2)
 
 
+async def test_a_condition_is_answered_while_what_it_is_about_comes_in(origin: Any) -> None:
+    origin.headers["ETag"] = '"a"'
+    origin.pieces = [b"one ", b"two"]
+    async with cached(origin) as gw:
+        (await gw.get("/x", headers={"If-None-Match": '"a"'})).must_be(304)
+        late = asking(gw)
+        origin.more(2)
+        (await late).must_be(200).must_say("one two")
+        gw.upstream.must_have_got(1)
+
+
 async def test_off(origin: Any) -> None:
     origin.open.clear()
     async with cached(origin, coalesce=False) as gw:

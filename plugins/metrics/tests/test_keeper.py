@@ -18,7 +18,7 @@ from spork_metrics.run import Run
 from spork_metrics.summing import Sums
 
 from spork_core.api import Clock, GatewayView, Metric, SporkError
-from spork_core.testing.patience import holds
+from spork_core.testing import holds
 from spork_core.testing.unblocked import unblocked
 
 BOUNDS = (10**9,)

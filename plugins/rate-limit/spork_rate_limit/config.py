@@ -6,12 +6,13 @@ from typing import Any, Final, Literal
 
 from attrs import Attribute, frozen
 
-from spork_core.api import FIELD_VALUE, TOKEN, Rate, setting
+from spork_core.api import TOKEN, Rate, setting
 from spork_rate_limit.callers import HEADER
 
 _ALONE: Final = {"alone": True}
 """One item may stand without its list."""
 _MOST: Final = 10_000_000
+_CENTURY: Final = 100 * 365 * 86400.0
 _SOMEBODY: Final = ("address", "identity", "key", "route")
 _SENT: Final = ("authorization", "cookie", "x-api-key")
 
@@ -58,6 +59,8 @@ def _tier_by(_: object, _field: "Attribute[Any]", by: str) -> None:
 def _tier_limits(_: object, _field: "Attribute[Any]", limits: Mapping[str, "Tier"]) -> None:
     if not limits:
         raise ValueError("there are no tiers; write at least one, such as {gold: 600/minute}")
+    if "" in limits:
+        raise ValueError("a tier has no name; write one, such as gold")
 
 
 def _burst(config: "RateLimitConfig", _field: "Attribute[Any]", burst: int | None) -> None:
@@ -67,6 +70,13 @@ def _burst(config: "RateLimitConfig", _field: "Attribute[Any]", burst: int | Non
         raise ValueError(f"{config.algorithm} has no burst; write algorithm: gcra, or leave burst out")
     if not 1 <= burst <= _MOST:
         raise ValueError(f"{burst} is no burst; write 1 to {_MOST:,}")
+    for rates in config.all_rates():
+        for rate in rates:
+            if burst / rate.per_second > _CENTURY:
+                most = max(1, int(rate.per_second * _CENTURY))
+                raise ValueError(
+                    f'a burst of {burst} takes more than a century to come back by "{rate}"; write {most} or less'
+                )
     if any(len(rates) > 1 for rates in config.all_rates()):
         raise ValueError("it is not clear of which limit this is the burst; keep one limit, or leave burst out")
 
@@ -94,7 +104,7 @@ def _affordable(config: "RateLimitConfig", costs: Iterable[tuple[str, int]], lea
 
 
 def _policy(_: object, _field: "Attribute[Any]", name: str | None) -> None:
-    if name is not None and not (name and name.isascii() and FIELD_VALUE.fullmatch(name)):
+    if name is not None and not (name and all(" " <= letter <= "~" for letter in name)):  # RFC 9651 section 3.3.3
         raise ValueError(f'"{name}" cannot stand in a field; write letters, digits and hyphens')
 
 

@@ -1,13 +1,11 @@
 """What the config says, made ready for the hot path: which windows a caller is held to, and how they are told."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from spork_core.api import Rate, Script
 from spork_rate_limit.scripts import SCRIPTS
 from spork_rate_limit.windows import FixedWindow, Gcra, SlidingWindow, Window
-
-_PERIODS: Final = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86400.0: "day"}
 
 
 class Policy:
@@ -23,10 +21,8 @@ class Policy:
         quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
         self.begin = f"{quoted};r="
         """What its item of ``RateLimit`` begins with."""
-        whole = (
-            f";w={rate.seconds:.0f}" if rate.seconds == round(rate.seconds) else ""
-        )  # the draft has whole seconds only
-        self.text = f"{quoted};q={rate.count}{whole}"
+        length = f";w={rate.seconds:.0f}" if rate.seconds.is_integer() else ""  # the draft knows whole seconds only
+        self.text = f"{quoted};q={rate.count}{length}"
         """Its item of ``RateLimit-Policy``."""
 
 
@@ -53,16 +49,19 @@ class Plan:
 def plan(tier: str, name: str, rates: Sequence[Rate], algorithm: str, burst: int | None) -> Plan:
     """The Plan of ``rates``, the shortest window first. ``name``: of the policies; where there are several, their
     period follows it."""
-    ordered = sorted(rates, key=lambda rate: rate.seconds)
-    names = [name] if len(rates) == 1 else [f"{name}-{period(rate)}" for rate in ordered]
+    several = len(rates) > 1
     return Plan(
-        tier, [Policy(each, rate, window(rate, algorithm, burst)) for each, rate in zip(names, ordered, strict=True)]
+        tier,
+        [
+            Policy(f"{name}-{period(rate)}" if several else name, rate, window(rate, algorithm, burst))
+            for rate in sorted(rates, key=lambda rate: rate.seconds)
+        ],
     )
 
 
 def period(rate: Rate) -> str:
     """``minute``, ``10s``: what stands behind the slash when the rate is written."""
-    return _PERIODS.get(rate.seconds) or str(rate).partition("/")[2]
+    return str(rate).partition("/")[2]
 
 
 def window(rate: Rate, algorithm: str, burst: int | None) -> Window[Any]:

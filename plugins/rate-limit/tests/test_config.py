@@ -54,6 +54,11 @@ def config(**settings: Any) -> RateLimitConfig:
             "it is not clear of which limit this is the burst",
             "keep one limit, or leave burst out",
         ),
+        (
+            {"algorithm": "gcra", "burst": 36_501, "limit": (Rate(1, 86400.0),)},
+            'a burst of 36501 takes more than a century to come back by "1/day"',
+            "write 36500 or less",
+        ),
         ({"cost": 0}, "0 is no cost", "write 1 or more"),
         ({"cost": 61}, 'a request of cost 61 never passes "60/minute"', "write 60 or less"),
         ({"costs": {"POST": 61}}, 'a POST of cost 61 never passes "60/minute"', "write 60 or less"),
@@ -65,6 +70,7 @@ def config(**settings: Any) -> RateLimitConfig:
         ({"costs": {"post": 2}}, '"post" is not a method', "write it in capitals, such as POST"),
         ({"costs": {"POST": -1}}, "-1 is no cost", "write 0 or more"),
         ({"policy": "ä"}, '"ä" cannot stand in a field', "write letters, digits and hyphens"),
+        ({"policy": "a\tb"}, '"a\tb" cannot stand in a field', "write letters, digits and hyphens"),
         ({"max_keys": 5}, "5 callers are too few or too many", "write 100 to 10,000,000"),
         ({"ipv6_prefix": 0}, "0 is no prefix that tells callers apart", "write 16 to 128, such as 64"),
     ],
@@ -83,6 +89,11 @@ def test_a_tier_is_found_where_identities_have_something(by: str) -> None:
 def test_no_tiers_are_refused() -> None:
     with pytest.raises(ValueError, match="there are no tiers; write at least one"):
         Tiers("roles", {})
+
+
+def test_a_tier_has_a_name() -> None:
+    with pytest.raises(ValueError, match="a tier has no name; write one, such as gold"):
+        Tiers("roles", {"": Tier((MINUTE,))})
 
 
 def test_a_cost_must_pass_in_every_tier() -> None:

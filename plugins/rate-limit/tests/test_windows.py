@@ -172,7 +172,12 @@ def test_what_a_sliding_window_remembers_has_a_bound(gaps: list[int], count: int
 
 @pytest.mark.parametrize(
     ("count", "seconds", "rational"),
-    [(60, 60.0, (SECOND, 1)), (7, 60.0, (60 * SECOND, 7)), (9_999_991, 86400.0, (8641, 1))],
+    [
+        (60, 60.0, (SECOND, 1)),
+        (7, 60.0, (60 * SECOND, 7)),
+        (9_999_991, 86400.0, (8641, 1)),
+        (1, 100 * 365 * 86400.0, (100 * 365 * 86400 * SECOND, 1)),
+    ],
 )
 def test_the_time_of_one_unit_is_a_fraction_that_doubles_hold(
     count: int, seconds: float, rational: tuple[int, int]
