@@ -48,7 +48,7 @@ class Registry:
         return sorted({*self._classes, *self._entry_points})
 
     def distribution(self, name: str) -> str:
-        """``spork-jwt 1.2.0``: where the plugin comes from; "" when it was offered directly."""
+        """``spork-body-guard 1.2.0``: where the plugin comes from; "" when it was offered directly."""
         point = self._entry_points.get(name)
         return "" if point is None else _dist(point)
 

@@ -78,23 +78,23 @@ def tool(folder: Path, *arguments: str) -> str:
 
 
 def test_it_says_what_it_wrote_and_what_comes_next(run: Spork, folder: Path) -> None:
-    result = run("new-plugin", "rate-limit", "--hook", "on_request")
+    result = run("new-plugin", "body-guard", "--hook", "on_request")
 
     assert result.exit_code == 0
-    files = sorted(path.relative_to(folder / "spork-rate-limit") for path in folder.rglob("*") if path.is_file())
+    files = sorted(path.relative_to(folder / "spork-body-guard") for path in folder.rglob("*") if path.is_file())
     assert [str(file) for file in files] == [
         ".github/workflows/test.yml",
         ".gitignore",
         "README.md",
         "pyproject.toml",
-        "spork_rate_limit/__init__.py",
-        "spork_rate_limit/config.py",
-        "spork_rate_limit/py.typed",
+        "spork_body_guard/__init__.py",
+        "spork_body_guard/config.py",
+        "spork_body_guard/py.typed",
         "tests/test_contract.py",
-        "tests/test_rate_limit.py",
+        "tests/test_body_guard.py",
     ]
     assert all(file.name in result.output for file in files)
-    for step in ("cd spork-rate-limit", "pip install -e '.[test]'", "pytest", "rate-limit: {}", "chain: [rate-limit]"):
+    for step in ("cd spork-body-guard", "pip install -e '.[test]'", "pytest", "body-guard: {}", "chain: [body-guard]"):
         assert f"  {step}\n" in result.output
 
 

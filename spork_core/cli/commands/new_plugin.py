@@ -56,7 +56,7 @@ def new_plugin(name: str, hooks: tuple[str, ...], into: Path) -> None:
 
     \b
     Examples:
-      spork new-plugin rate-limit --hook on_request
+      spork new-plugin body-guard --hook on_request
       spork new-plugin my-auth --hook authenticate --hook authorize
       spork new-plugin audit --hook startup --hook on_complete --hook shutdown --into ~/plugins
 

@@ -35,28 +35,28 @@ class Names:
 
     @property
     def distribution(self) -> str:
-        """``spork-rate-limit``; also the folder."""
+        """``spork-body-guard``; also the folder."""
         return _OWN + self.name
 
     @property
     def package(self) -> str:
-        """``spork_rate_limit``."""
+        """``spork_body_guard``."""
         return self.distribution.replace("-", "_")
 
     @property
     def cls(self) -> str:
-        """``RateLimit``; with ``Plugin`` behind it where that is the name of something else."""
+        """``BodyGuard``; with ``Plugin`` behind it where that is the name of something else."""
         name = "".join(map(str.capitalize, self.name.split("-")))
         return f"{name}Plugin" if name in _USED or name in api.__all__ else name
 
     @property
     def field(self) -> str:
-        """``X-Rate-Limit``."""
+        """``X-Body-Guard``."""
         return "-".join(("X", *map(str.capitalize, self.name.split("-"))))
 
     @property
     def test(self) -> str:
-        """``test_rate_limit.py``, beside which there is a ``test_contract.py``."""
+        """``test_body_guard.py``, beside which there is a ``test_contract.py``."""
         stem = self.name.replace("-", "_")
         return "test_contract_plugin.py" if stem == "contract" else f"test_{stem}.py"
 
