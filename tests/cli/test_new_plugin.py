@@ -90,8 +90,8 @@ def test_it_says_what_it_wrote_and_what_comes_next(run: Spork, folder: Path) -> 
         "spork_body_guard/__init__.py",
         "spork_body_guard/config.py",
         "spork_body_guard/py.typed",
-        "tests/test_contract.py",
         "tests/test_body_guard.py",
+        "tests/test_contract.py",
     ]
     assert all(file.name in result.output for file in files)
     for step in ("cd spork-body-guard", "pip install -e '.[test]'", "pytest", "body-guard: {}", "chain: [body-guard]"):

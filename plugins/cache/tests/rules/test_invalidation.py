@@ -15,7 +15,9 @@ def test_safe_methods_change_nothing(method: str) -> None:
     assert invalidates(method, 200, BASE, Headers({"Location": "/z"})) == ()
 
 
-@pytest.mark.parametrize(("status", "changed"), [(200, True), (204, True), (303, True), (404, False), (503, False)])
+@pytest.mark.parametrize(
+    ("status", "changed"), [(200, True), (204, True), (303, True), (400, False), (404, False), (503, False)]
+)
 def test_only_a_success_changes(status: int, changed: bool) -> None:
     assert invalidates("PUT", status, BASE, Headers()) == ((BASE,) if changed else ())
 

@@ -79,6 +79,7 @@ def test_store_keys_are_short_and_hide_what_they_are_made_of() -> None:
         ([("Vary", "B, a,"), ("Vary", "b")], ("a", "b")),
         ([("Vary", "X-Forwarded-Host")], ("x-forwarded-host",)),
         ([("Vary", "a, *")], "vary-star"),
+        ([("Vary", "a"), ("Vary", "b, c")], ("a", "b", "c")),
         ([("Vary", "a"), ("Vary", "b, c, d")], "vary-long"),
         ([("Vary", "a" * 2000)], "vary-long"),
         ([("Vary", "Via")], "vary-unseen"),

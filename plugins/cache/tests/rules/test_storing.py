@@ -26,6 +26,7 @@ CC = "Cache-Control"
         pytest.param({"status": 416}, {}, "status", id="said-to-a-range"),
         pytest.param({"status": 429}, {}, "status", id="6585-4"),
         pytest.param({"status": 431}, {}, "status", id="6585-5"),
+        pytest.param({"status": 511}, {}, "status", id="6585-6"),
         pytest.param({"request": {"X-HTTP-Method-Override": "PUT"}}, {}, "override", id="method-confusion"),
         pytest.param({"request": {"x-original-url": "/admin"}}, {}, "override", id="target-confusion"),
         pytest.param({"status": 103}, {}, "status", id="3-interim"),
@@ -153,6 +154,8 @@ def test_stale_windows(
 def test_what_a_purge_by_tag_finds() -> None:
     fields = Headers([("Surrogate-Key", "b a  b"), ("Cache-Tag", "c d, e,,"), ("Cache-Tag", "A")])
     assert tags(fields, 9) == ("A", "a", "b", "c d", "e")
+    assert tags(Headers({"Surrogate-Key": "a b"}), 2) == ("a", "b")
+    assert tags(Headers({"Cache-Tag": "a, b"}), 2) == ("a", "b")
 
 
 def test_a_soft_purge_ends_freshness_and_moves_the_windows(stored: Stores, noon: float) -> None:

@@ -142,3 +142,11 @@ def test_head_says_nothing_of_a_stored_error(stored: Stores, noon: float) -> Non
     old = stored("max-age=60", status=404)
     options: dict[str, Any] = {"requested_at": noon, "received_at": noon, "policy": Policy()}
     assert freshen_by_head(old, 5, Headers(), 200, Headers({"ETag": '"b"'}), **options) is old
+
+
+def test_head_renews_by_date_alone(stored: Stores, noon: float, date: Dates) -> None:
+    old = stored("max-age=60", {"Last-Modified": date(-60)})
+    options: dict[str, Any] = {"requested_at": noon + 50, "received_at": noon + 50, "policy": Policy()}
+    found = freshen_by_head(old, 5, Headers(), 200, Headers({"Last-Modified": date(-60)}), **options)
+    assert found is not None
+    assert found.ttl(noon + 50) == 60
