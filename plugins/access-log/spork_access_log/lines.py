@@ -16,13 +16,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from json.encoder import encode_basestring_ascii as json_text
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from multidict import istr
 
-from spork_access_log.fields import FORMATS, MOVING
+from spork_access_log.fields import ASKED, FORMATS, MOVING, TAKEN, seen
 from spork_access_log.redact import HIDDEN
-from spork_core.api import BREAKER, CACHE_STATUS, LIMIT, TRACE_ID, Exchange, Headers, RouteInfo, StateKey
+from spork_core.api import (
+    BREAKER,
+    CACHE_STATUS,
+    LIMIT,
+    TRACE_ID,
+    Endpoint,
+    Exchange,
+    Headers,
+    RouteInfo,
+    Source,
+    StateKey,
+)
 
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 """W3C Trace Context section 3.2.2; a later version may have more after the flags."""
@@ -56,11 +67,12 @@ def readable(value: str) -> str:
 
 
 class Timestamps:
-    """RFC 3339 in UTC with milliseconds; nothing is formatted twice running."""
+    """RFC 3339 in UTC with milliseconds, quoted; nothing is formatted twice running."""
 
-    __slots__ = ("_millisecond", "_prefix", "_second", "_text")
+    __slots__ = ("_millisecond", "_prefix", "_quote", "_second", "_text")
 
-    def __init__(self) -> None:
+    def __init__(self, quote: Quote) -> None:
+        self._quote = quote
         self._millisecond = -1
         self._second = -1
         self._prefix = ""
@@ -75,39 +87,21 @@ class Timestamps:
             if second != self._second:
                 self._second = second
                 self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-            self._text = f"{self._prefix}{rest:03d}Z"
+            self._text = self._quote(f"{self._prefix}{rest:03d}Z")
         return self._text
 
 
 _TAKE: Final = """\
 def take(exchange):
-    request, route = exchange.request, exchange.route
-    attempts, identity, error, header = exchange.attempts, exchange.identity, exchange.error, request.headers.get
-    endpoint = None
-    upstream_ns = 0
-    for attempt in attempts:
-        endpoint = attempt.endpoint
-        upstream_ns += attempt.took_ns
-    return (
-        clock(), exchange.id, exchange.outcome, endpoint, upstream_ns, len(attempts), identity, error,
-        exchange.state, header(TRACE),
-        (
-            request.client, request.method, request.scheme, request.host, request.path, request.query, request.version,
-            header(AGENT), header(REFERER), id(route),
-        ),
-        route, {more}
-    )
+    request, route, header = exchange.request, exchange.route, exchange.request.headers.get
+    return ({taken})
 """
 """Takes from an exchange what its line needs, and all of it lasts."""
 
 _MAKE: Final = """\
 def make(taken):
-    (
-        time, request_id, outcome, endpoint, upstream_ns, attempts, identity, error, state, traceparent, asked, route,
-        *more
-    ) = taken
+    {names} = taken
     standing = standing_of(asked, route)
-    total_ns = outcome.duration_ns
     return template % ({values})
 """
 """How a line is made."""
@@ -162,9 +156,23 @@ class Lines:
         if response_headers:
             more.append("*headers(sent, exchange.response and exchange.response.headers)")
         self._template = (_json_template if json else _text_template)(columns, request_headers, response_headers)
-        self._take = _TAKE.format(more=", ".join(more))
-        self._make = _MAKE.format(values=", ".join([*values, "*more"] if more else [*values, ""]))
+        text = " ".join(values)
+        taken = {name: source for name, source in TAKEN.items() if re.search(rf"\b{name}\b", text)}
+        asked = [
+            name
+            for name, fields in ASKED.items()
+            if any(field in fields for names, _ in self._chunks for field in names)
+        ]
+        self._asked = tuple(asked)
+        taken |= {"asked": f"({', '.join([*asked, ''])})", "route": "route"}
+        if more:
+            values.append("*more")
+        self._take = _TAKE.format(taken=", ".join([*taken.values(), *more]))
+        self._make = _MAKE.format(
+            names=", ".join([*taken, *(["*more"] if more else [])]), values=", ".join([*values, ""])
+        )
         self._known: dict[tuple[Any, ...], tuple[list[str], RouteInfo | None]] = {}
+        self._endpoints: dict[Endpoint, str] = {}
         self.use(time.time)
 
     def use(self, clock: Callable[[], float]) -> None:
@@ -175,6 +183,7 @@ class Lines:
             return quote(readable(value))
 
         space = {"AGENT": _AGENT, "REFERER": _REFERER, "TRACE": _TRACE, "clock": clock, "headers": self._headers}
+        space["seen"] = seen
         space |= {"sent": self._response_headers, "timings": self._timings, "wanted": self._request_headers}
         self.take: Callable[[Exchange], tuple[Any, ...]] = _compiled(self._take, "take", space)
         """What a line needs of an exchange that has its outcome."""
@@ -198,8 +207,11 @@ class Lines:
             "null": self._null,
             "quote": quote,
             "standing_of": standing_of,
+            "endpoints": self._endpoints,
+            "origin": self._origin,
+            "sources": {source: quote(source) for source in get_args(Source)},
             "template": self._template,
-            "timestamp": Timestamps(),
+            "timestamp": Timestamps(self._quote),
             "told": self._told,
             "trace": self._trace,
         }
@@ -221,22 +233,23 @@ class Lines:
 
     def _standing(self, key: tuple[Any, ...], route: RouteInfo | None, quote: Quote) -> list[str]:
         """What the line says of how the client asked, a text for each group of fields."""
-        client, method, scheme, host, path, query, version, agent, referer, _ = key
         null = self._null
-        values = {
-            "client_ip": quote(client),
-            "method": quote(method),
-            "scheme": quote(scheme),
-            "host": quote(host),
-            "path_template": null if route is None else quote(route.path),
-            "path": quote(path),
-            "query": null if query is None else self._hide(query, quote),
-            "http": quote("1.1" if version == 11 else "1.0"),
-            "route": null if route is None else quote(route.name),
-            "service": null if route is None or route.service is None else quote(route.service),
-            "user_agent": null if agent is None else quote(agent),
-            "referer": null if referer is None else self._refers(referer, quote),
-        }
+        values: dict[str, str] = {}
+        for name, value in zip(self._asked, key, strict=True):
+            match ASKED[name]:
+                case ("query",):
+                    values["query"] = null if value is None else self._hide(value, quote)
+                case ("referer",):
+                    values["referer"] = null if value is None else self._refers(value, quote)
+                case ("http",):
+                    values["http"] = quote("1.1" if value == 11 else "1.0")
+                case (field,):
+                    values[field] = null if value is None else quote(value)
+                case _ if route is None:
+                    values |= dict.fromkeys(("path_template", "route", "service"), null)
+                case _:
+                    service = null if route.service is None else quote(route.service)
+                    values |= {"path_template": quote(route.path), "route": quote(route.name), "service": service}
         return [text % tuple(values[name] for name in names) for names, text in self._chunks]
 
     def _hide(self, query: str, quote: Quote) -> str:
@@ -259,8 +272,14 @@ class Lines:
         found = None if sent is None else _TRACEPARENT.fullmatch(sent)
         return self._null if found is None else quote(found[1])
 
+    def _origin(self, endpoint: Endpoint) -> str:
+        if len(self._endpoints) >= _KNOWN:
+            self._endpoints.clear()
+        text = self._endpoints[endpoint] = self._quote(endpoint.url)
+        return text
+
     def _told(self, state: State, key: StateKey[str], quote: Quote) -> str:
-        value = state.get(key) if state else None
+        value = state.get(key)
         return self._null if value is None else quote(value)
 
     def _headers(self, wanted: tuple[tuple[str, bool], ...], headers: Headers | None) -> tuple[str, ...]:
