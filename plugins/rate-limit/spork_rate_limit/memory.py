@@ -53,6 +53,10 @@ class Counters:
             return decide_one(one, state, now, cost)
         return decide(self._windows, state, (now,) * len(state), cost)
 
+    def state(self, who: Hashable) -> Any:
+        """That of ``who``; None when it is not remembered."""
+        return self._states.get(who)
+
     def note(self, who: Hashable, answer: Sequence[int], now: int) -> None:
         """Goes on from what a store has just answered, in case it is the last time: whoever has little left there has
         no more here."""

@@ -166,6 +166,26 @@ class SlidingWindow(Window[Log]):
             entries.append(cost)
         state.total += cost
 
+    def add(self, log: Log, now: int, cost: int) -> int:
+        """``room`` and ``take`` in one, for what happens most: nothing has ended and there is room. The units that are
+        left; -1 when it is something else, and nothing was done."""
+        total = log.total + cost
+        left = self.limit - total
+        if left < 0 or log.oldest <= now - self.length or total == cost:
+            return -1
+        entries = log.entries
+        if now - log.first < self.gap:
+            entries[-2] = now
+            entries[-1] += cost
+            if len(entries) - log.head == 2:
+                log.oldest = now
+        else:
+            log.first = now
+            entries.append(now)
+            entries.append(cost)
+        log.total = total
+        return left
+
     def grows(self, state: Log, now: int) -> int:
         return state.oldest + self.length - now if state.total else 0
 

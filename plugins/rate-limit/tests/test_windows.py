@@ -157,6 +157,24 @@ def test_one_window_is_counted_as_several_are(window: Window[Any], asked: Asked)
         assert list(decide_one(window, one, now, cost)) == decide([window], [other], [now], cost)
 
 
+@given(rates, asked)
+def test_one_step_counts_as_two_do(rate: Rate, asked: Asked) -> None:
+    window = SlidingWindow.of(rate)
+    now, one, other = 0, window.new(0), window.new(0)
+    for gap, cost in asked:
+        now += gap
+        cost = min(cost, window.limit)
+        left = window.add(one, now, cost)
+        if left < 0:
+            left = decide_one(window, one, now, cost)[2]
+        assert left == decide_one(window, other, now, cost)[2]
+        assert (list(one.entries[one.head :]), one.total, one.oldest) == (
+            list(other.entries[other.head :]),
+            other.total,
+            other.oldest,
+        )
+
+
 @settings(max_examples=15)
 @given(st.lists(st.integers(0, SECOND), min_size=300, max_size=300), st.sampled_from([64, 10_000]))
 def test_what_a_sliding_window_remembers_has_a_bound(gaps: list[int], count: int) -> None:
