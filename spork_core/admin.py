@@ -11,6 +11,7 @@ import attrs
 from spork_core import __version__
 from spork_core.attribution import words_of
 from spork_core.build import local_routes
+from spork_core.driving import handled
 from spork_core.engine import Engine
 from spork_core.errors import NotFound, Problem
 from spork_core.exchange import Exchange, Response, RouteInfo
@@ -67,7 +68,7 @@ class AdminSite:
 
     @staticmethod
     def _rule(path: str, methods: tuple[str, ...], handler: Callable[[Exchange], Any]) -> Rule[Plan]:
-        plan = Plan(RouteInfo(f"admin:{path}", path, None), EMPTY_PIPELINE, handler=handler)
+        plan = Plan(RouteInfo(f"admin:{path}", path, None), EMPTY_PIPELINE, handler=handled(handler))
         return Rule(name=path, value=plan, path=path, methods=methods)
 
     # -- what a Listening asks of a snapshot --------------------------------------------------------

@@ -15,6 +15,7 @@ from spork_core.body import BytesBody, StreamBody
 from spork_core.clock import Clock
 from spork_core.errors import (
     InternalError,
+    RequestTimeout,
     UpstreamConnectFailed,
     UpstreamMalformed,
     UpstreamProblem,
@@ -247,7 +248,12 @@ def _total_overdue(exchange: Exchange) -> None:
     """The total time-out of the exchange: what it waits for, or streams from, fails."""
     exchange.timer = None
     sent = exchange.attempts[-1].sent if exchange.attempts else None
-    if sent is not None:
+    if sent is None:
+        return
+    body = exchange.request.body
+    if type(body) is StreamBody and not body.complete:  # the client's fault, and no breaker's business
+        sent.end(RequestTimeout("The request's content did not arrive in time.", reason="total time-out"))
+    else:
         sent.end(UpstreamTimeout("The upstream did not answer in time.", reason="total time-out"))
 
 

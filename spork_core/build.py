@@ -12,6 +12,7 @@ from typing import Any
 from spork_core.attribution import Metering
 from spork_core.clock import Clock
 from spork_core.config.model import GatewayConfig, RouteConfig
+from spork_core.driving import handled
 from spork_core.errors import ConfigError, ConfigProblem, SporkError
 from spork_core.events import Events
 from spork_core.exchange import RouteInfo
@@ -93,7 +94,7 @@ def build(
         for local in local_routes(instance, view(resources), problems):
             if local.listener == "public":
                 name = f"{instance.name}:{local.path}"
-                plan = Plan(RouteInfo(name, local.path, None), outer, handler=local.handler)
+                plan = Plan(RouteInfo(name, local.path, None), outer, handler=handled(local.handler))
                 rules.append(Rule(name=name, value=plan, path=local.path, methods=local.methods))
     try:
         router = compile_routes(rules)

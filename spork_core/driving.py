@@ -108,24 +108,39 @@ def driven(
 
 
 def under_task(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, which gives an awaitable, awaited under the running task, or under one of its own where there is
-    none: what a hook awaits may need ``asyncio.current_task()``."""
+    """``function``, called with the exchange and a coroutine, awaited ``in_task``."""
 
     async def awaited(exchange: Exchange, coroutine: Any) -> Any:
-        if asyncio.current_task() is not None:
-            return await function(exchange, coroutine)
-        task = asyncio.get_running_loop().create_task(_caught(function(exchange, coroutine)))
-        try:
-            answer, error = await task
-        except asyncio.CancelledError:
-            if not task.done():  # what it cleans up belongs to the exchange
-                await asyncio.wait((task,))
-            raise
-        if error is not None:
-            raise error
-        return answer
+        return await in_task(function(exchange, coroutine))
 
     return awaited
+
+
+def handled(handler: Callable[[Exchange], Any]) -> Callable[[Exchange], Any]:
+    """``handler`` of a local path; what it has to wait for is awaited ``in_task``."""
+
+    def run(exchange: Exchange) -> Any:
+        answer = handler(exchange)
+        return in_task(answer) if asyncio.iscoroutine(answer) else answer
+
+    return run
+
+
+async def in_task(coroutine: Any) -> Any:
+    """Awaits under the running task, or under one of its own where there is none: what a plugin awaits may need
+    ``asyncio.current_task()``, as ``asyncio.timeout`` does."""
+    if asyncio.current_task() is not None:
+        return await coroutine
+    task = asyncio.get_running_loop().create_task(_caught(coroutine))
+    try:
+        answer, error = await task
+    except asyncio.CancelledError:
+        if not task.done():  # what it cleans up belongs to the exchange
+            await asyncio.wait((task,))
+        raise
+    if error is not None:
+        raise error
+    return answer
 
 
 async def _caught(awaitable: Any) -> tuple[Any, BaseException | None]:

@@ -11,6 +11,7 @@ from spork_core.errors import ConfigError, Forbidden, PluginFailed
 from spork_core.exchange import Exchange, Identity, Request, Response
 from spork_core.fiber import Fiber
 from spork_core.pipeline import Pipeline
+from spork_core.plugin import LocalRoute
 from spork_core.testing import gateway
 from tests.reference import instance_of, plugin_of
 
@@ -161,3 +162,17 @@ async def test_in_a_gateway_it_answers_both_ways() -> None:
     async with gateway(plugins={"both": plugin}) as gw:
         (await gw.get("/quick")).must_be(204)
         (await gw.get("/slow")).must_be(203)
+
+
+async def test_a_local_path_that_waits_has_a_current_task() -> None:
+    async def page(exchange: Exchange) -> Response:
+        async with asyncio.timeout(5):
+            await asyncio.sleep(0)
+        return Response(200, "waited")
+
+    plugin = plugin_of(
+        local_routes=lambda self: [LocalRoute("/page", page), LocalRoute("/page", page, listener="public")]
+    )
+    async with gateway(plugins={"p": plugin}, admin={}) as gw:
+        for asked in (gw, gw.admin):
+            assert (await asked.get("/page")).must_be(200).text == "waited"
