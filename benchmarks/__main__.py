@@ -14,27 +14,29 @@ import attrs
 from benchmarks import machine, peers, profiling
 from benchmarks.options import HERE, Missing, Options, say
 from benchmarks.report import Section, as_json, as_markdown, as_text
+from benchmarks.scenarios import SCENARIOS
 
 PAGE: Final = HERE.parent / "docs" / "reference" / "benchmarks.md"
 BENCHMARKS: Final = {
     "dispatch": ("benchmarks.dispatch", "hooks: the compiled pipeline beside plain pluggy calls"),
-    "exchange": ("benchmarks.exchange", "one exchange on fake transports, bare and with four plugins"),
+    "exchange": ("benchmarks.exchange", "one exchange on fake transports: bare, with four plugins and with nine"),
+    "plugins-alone": ("benchmarks.alone", "what each plugin adds to an exchange on fake transports; jwt beside PyJWT"),
     "router": ("benchmarks.routing", "lookups among 10 and among 10,000 routes"),
-    "proxy": ("benchmarks.proxy", "the running gateway beside its peers: bare, crowd, big bodies, plugins, times"),
+    "proxy": ("benchmarks.proxy", "the running gateway beside its peers; one of them is proxy-NAME, see below"),
     "workers": ("benchmarks.workers", "two workers beside one"),
     "memory": ("benchmarks.memory", "resident memory: idle, with idle clients, after many requests"),
     "startup": ("benchmarks.startup", "the import of spork_core.api, spork check on 1,000 routes"),
 }
 """Module and summary by name, in the order they run."""
-SCENARIOS: Final = ("bare", "crowd", "big", "plugins", "times")
 ABOUT: Final = """\
 Measures Spork, alone and beside its peers, and says which targets are met.
 
 What is measured (--only takes these names):
 {names}
+{scenarios}
 
-Progress goes to stderr, the tables to stdout. dispatch, exchange, router and startup need nothing
-but Spork. The others need wrk and nginx, and the peers: run benchmarks/peers/prep once. What is
+Progress goes to stderr, the tables to stdout. dispatch, exchange, plugins-alone, router and startup need nothing
+but Spork and its plugins. The others need wrk and nginx, and the peers: run benchmarks/peers/prep once. What is
 missing is skipped, and the table says so. For figures worth quoting leave the machine alone meanwhile.
 """
 EXAMPLES: Final = """\
@@ -42,6 +44,7 @@ examples:
   python -m benchmarks --quick                          does everything run? (about two minutes)
   python -m benchmarks --only dispatch,exchange         no tools needed
   python -m benchmarks --only proxy-bare --peers envoy  Spork beside Envoy alone
+  python -m benchmarks --only proxy-full                nine plugins beside Envoy and Traefik with the like
   python -m benchmarks --profile cpu                    where the time of an exchange goes
   python -m benchmarks --write                          all of it, and the page docs/reference/benchmarks.md
 
@@ -72,17 +75,18 @@ def _positive(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
-    names = "\n".join(f"  {name:10}{summary}" for name, (_, summary) in BENCHMARKS.items())
+    names = "\n".join(f"  {name:15}{summary}" for name, (_, summary) in BENCHMARKS.items())
+    scenarios = "\n".join(f"  {f'proxy-{each.name}':19}{each.title}" for each in SCENARIOS)
     made = argparse.ArgumentParser(
         "python -m benchmarks",
-        description=ABOUT.format(names=names),
+        description=ABOUT.format(names=names, scenarios=scenarios),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = made.add_argument
     add("--quick", action="store_true", help="small numbers, to see that everything runs; not for quoting")
-    only = _names((*BENCHMARKS, *(f"proxy-{name}" for name in SCENARIOS)))
+    only = _names((*BENCHMARKS, *(f"proxy-{each.name}" for each in SCENARIOS)))
     add("--only", metavar="NAME,…", type=only, action="extend", help="these benchmarks; proxy-bare and so on for one")
     peer_names = ",".join(peers.NAMES)
     add(
@@ -117,7 +121,7 @@ def main(arguments: Sequence[str]) -> int:
         peers=args.peers,
         requests=20_000 if args.quick else 1_000_000 if args.long else 200_000,
         clients=500 if args.quick else 5_000,
-        scenarios=tuple(name for name in SCENARIOS if f"proxy-{name}" in (args.only or ())),
+        scenarios=tuple(each.name for each in SCENARIOS if f"proxy-{each.name}" in (args.only or ())),
         backend_port=args.backend_port,
     )
     # Processes that are started here find this package and the same Spork from wherever they are.
@@ -125,7 +129,7 @@ def main(arguments: Sequence[str]) -> int:
     if args.profile:
         (profiling.cpu if args.profile == "cpu" else profiling.memory)(options)
         return 0
-    wanted = {name.partition("-")[0] for name in args.only or BENCHMARKS}
+    wanted = {name if name in BENCHMARKS else "proxy" for name in args.only or BENCHMARKS}
     chosen = [name for name in BENCHMARKS if name in wanted]
     facts = machine.facts(options.peers if {"proxy", "memory", "workers"} & set(chosen) else ())
     sections = [section for name in chosen for section in _measure(name, options)]

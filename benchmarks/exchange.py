@@ -8,7 +8,11 @@ from benchmarks.options import CONFIGS, Missing, Options, say
 from benchmarks.report import Section, figure, median, spread
 from spork_core.workers.serving import settle
 
-CASES: Final = (("bare", "bare.yaml", "no plugins"), ("four plugins", "plugins.yaml", "all four on"))
+CASES: Final = (
+    ("bare", "bare.yaml", "no plugins"),
+    ("four plugins", "plugins.yaml", "all four on"),
+    ("nine plugins", "full.yaml", "the whole chain"),
+)
 
 
 def run(options: Options) -> Section:

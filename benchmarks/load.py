@@ -10,6 +10,7 @@ from attrs import frozen
 
 from benchmarks import peers
 from benchmarks.bearer import token
+from benchmarks.options import HERE
 from benchmarks.processes import Running, cores, pinned
 
 HEADERS: Final = {
@@ -80,23 +81,33 @@ def parse(text: str) -> Said:
     )
 
 
-def wrk(port: int, path: str, connections: int, seconds: float) -> Said:
-    """Loads 127.0.0.1:``port`` from wrk's core. ``seconds``: whole ones, at least 1. Raises Missing."""
+def wrk(port: int, path: str, connections: int, seconds: float, again: int | None = None) -> Said:
+    """Loads 127.0.0.1:``port`` from wrk's core. ``seconds``: whole ones, at least 1. ``again``: None: one request that
+    repeats; else each has a number at the end of its path, and after so many they come again (0: never, and another
+    field differs too). Raises Missing."""
     fields = [argument for name, value in HEADERS.items() for argument in ("-H", f"{name}: {value}")]
     command = [*pinned(cores()[1]), peers.tool("wrk"), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
-    done = subprocess.run(
-        [*command, "--latency", *fields, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=False
-    )
+    command += ["--latency", *fields]
+    url = f"http://127.0.0.1:{port}{path}"
+    if again is None:
+        command.append(url)
+    else:
+        command += ["-s", str(HERE / "varied.lua"), url, "--", path, str(again)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return parse(done.stdout + done.stderr if done.returncode else done.stdout)
 
 
-def sample(running: Running, path: str, connections: int, seconds: float) -> Sample:
-    """Warms the proxy up for a second, then measures it. Raises Missing."""
-    wrk(running.port, path, connections, 1)
+def sample(running: Running, path: str, connections: int, seconds: float, again: int | None = None) -> Sample:
+    """Warms the proxy up for a second, then measures it. ``again``: as for ``wrk``. Raises Missing, and RuntimeError
+    when it has a store and did not ask it."""
+    wrk(running.port, path, connections, 1, again)
+    asked = 0 if running.store is None else running.store.commands()
     user, system = running.cpu()
-    said = wrk(running.port, path, connections, seconds)
+    said = wrk(running.port, path, connections, seconds, again)
     later_user, later_system = running.cpu()
     count = max(1, said.requests)
+    if running.store is not None and running.store.commands() - asked < said.requests:
+        raise RuntimeError("the proxy did not ask its store about every request")
     return Sample(
         rate=said.rate,
         requests=said.requests,
@@ -108,6 +119,17 @@ def sample(running: Running, path: str, connections: int, seconds: float) -> Sam
         errors=said.errors,
         timeouts=said.timeouts,
     )
+
+
+def refuses(port: int, path: str) -> bool:
+    """Whether a request whose token has a signature of another is answered 401."""
+    forged = HEADERS["Authorization"][:-6] + "forged"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers={**HEADERS, "Authorization": forged})
+        return connection.getresponse().status == 401
+    finally:
+        connection.close()
 
 
 def probe(port: int, path: str) -> tuple[dict[str, str], bytes]:

@@ -9,8 +9,9 @@ from typing import Final
 from benchmarks.load import wrk
 from benchmarks.options import HERE, Missing, Options, say
 from benchmarks.peers import tool
-from benchmarks.processes import SPORK_BARE, SPORK_PLUGINS, Running, Subject, Workshop, cores, peer, pinned, workshop
+from benchmarks.processes import Running, Workshop, cores, pinned, workshop
 from benchmarks.report import Section, Target, figure
+from benchmarks.subjects import SPORK_BARE, SPORK_PLUGINS, Subject, peer
 
 NO_GROWTH: Final = 1.0
 """MiB that many requests may add: what an allocator breathes."""

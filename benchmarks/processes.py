@@ -7,43 +7,20 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-from attrs import field, frozen
-
 from benchmarks import peers
-from benchmarks.options import CONFIGS, SPORK, Missing, root, say
+from benchmarks.options import SPORK, Missing, root, say
+from benchmarks.subjects import Subject
+from benchmarks.valkey import Valkey, valkey
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _START: Final = 30.0
 _STOP: Final = 8.0
 BIG: Final = 1 << 20
 """Bytes of the backend's /big."""
-
-
-@frozen
-class Subject:
-    """Something to measure. ``config``: a Spork config; None: a peer, whose name says which. ``environ``: variables
-    that the config refers to."""
-
-    name: str
-    work: str
-    config: Path | None = None
-    environ: Mapping[str, str] = field(factory=dict)
-
-
-SPORK_BARE: Final = Subject("spork", peers.BARE, CONFIGS / "bare.yaml")
-SPORK_PLUGINS: Final = Subject("spork", "request-id, access-log, security-headers, headers", CONFIGS / "plugins.yaml")
-SPORK_UNMEASURED: Final = Subject(
-    "spork, times off", "the same, no hook measured", SPORK_PLUGINS.config, {"SPORK_BENCH_TIMES": "false"}
-)
-
-
-def peer(name: str) -> Subject:
-    """The peer of that name."""
-    return Subject(name, peers.PEERS[name].work)
 
 
 def cores() -> tuple[int, int, int]:
@@ -64,6 +41,8 @@ class Running:
         self.process = process
         self.port = port
         self.errors = errors
+        self.store: Valkey | None = None
+        """The one that it was given; not among its own processes."""
 
     def pids(self) -> list[int]:
         """The process and its descendants."""
@@ -80,14 +59,7 @@ class Running:
 
     def cpu(self) -> tuple[float, float]:
         """Seconds of CPU so far, in user code and in the system."""
-        user = system = 0
-        for pid in self.pids():
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            user, system = user + int(fields[11]), system + int(fields[12])
-        return user / _TICKS, system / _TICKS
+        return spent(self.pids())
 
     def files(self) -> int:
         """Open files, connections among them."""
@@ -125,6 +97,18 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def spent(pids: Sequence[int]) -> tuple[float, float]:
+    """Seconds of CPU that processes have taken so far, in user code and in the system."""
+    user = system = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        user, system = user + int(fields[11]), system + int(fields[12])
+    return user / _TICKS, system / _TICKS
 
 
 def free_port() -> int:
@@ -167,11 +151,12 @@ class Workshop:
         """The backend."""
 
     def foreign(self, running: Running) -> float:
-        """Seconds that the machine's cores have spent on others than ``running``, the backend and what has ended here;
-        only differences mean something."""
+        """Seconds that the machine's cores have spent on others than ``running``, the backend, its store and what has
+        ended here; only differences mean something."""
         own = os.times()
-        backend = (0.0, 0.0) if self.server is None else self.server.cpu()
-        return busy() - sum(running.cpu()) - sum(backend) - own.children_user - own.children_system
+        backend = 0.0 if self.server is None else sum(self.server.cpu())
+        store = 0.0 if running.store is None else sum(spent([running.store.process.pid]))
+        return busy() - sum(running.cpu()) - backend - store - own.children_user - own.children_system
 
     def values(self, port: int) -> dict[str, object]:
         """What the peers' files are filled in with."""
@@ -191,16 +176,29 @@ class Workshop:
 
     @contextmanager
     def serving(self, subject: Subject) -> Iterator[Running]:
-        """``subject``, started afresh on the proxy's core. Raises Missing."""
+        """``subject``, started afresh on the proxy's core; its Valkey on the backend's. Raises Missing."""
         port = free_port()
         environ = {"GOMAXPROCS": "1"}
-        if subject.config is None:
-            command = peers.command(peers.PEERS[subject.name], self.values(port))
-        else:
-            environ |= subject.environ
-            environ["SPORK_BENCH_BACKEND"] = f"http://127.0.0.1:{self.backend}"
-            command = [*SPORK, "run", str(subject.config), "--listen", f"127.0.0.1:{port}", "--log-level", "warning"]
-        with self.started(command, port, cores()[0], environ) as running:
+        with ExitStack() as stack:
+            store = stack.enter_context(valkey(pinned(cores()[2]))) if subject.store else None
+            if store is not None:
+                environ["SPORK_BENCH_STORE"] = store.url
+            if subject.config is None:
+                command = peers.command(peers.PEERS[subject.name], self.values(port))
+            else:
+                environ |= subject.environ
+                environ["SPORK_BENCH_BACKEND"] = f"http://127.0.0.1:{self.backend}"
+                command = [
+                    *SPORK,
+                    "run",
+                    str(subject.config),
+                    "--listen",
+                    f"127.0.0.1:{port}",
+                    "--log-level",
+                    "warning",
+                ]
+            running = stack.enter_context(self.started(command, port, cores()[0], environ))
+            running.store = store
             time.sleep(0.4)  # some are still setting up behind the open port
             yield running
 

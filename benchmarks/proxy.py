@@ -4,110 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from attrs import frozen
-
-from benchmarks.load import Sample, probe, sample
+from benchmarks.load import Sample, probe, refuses, sample
 from benchmarks.options import Missing, Options, say
 from benchmarks.peers import tool
-from benchmarks.processes import (
-    BIG,
-    SPORK_BARE,
-    SPORK_PLUGINS,
-    SPORK_UNMEASURED,
-    Subject,
-    Workshop,
-    cores,
-    peer,
-    workshop,
-)
+from benchmarks.processes import BIG, Running, Workshop, cores, workshop
 from benchmarks.report import Section, Target, figure, median, spread
-
-
-@frozen
-class Scenario:
-    """``against``: peers by name, as far as the run has them. ``at_least``, ``aim``: the ratio to ``judge``."""
-
-    name: str
-    title: str
-    about: str
-    subject: Subject
-    against: tuple[str, ...]
-    path: str = "/api/users/1"
-    connections: int | None = None
-    """None: as many as the run says."""
-    at_least: float = 1.0
-    aim: float | None = None
-    judge: str = ""
-    """The peer that the ratio is promised against."""
-    short: str = ""
-    """The name in the targets."""
-    crowd: bool = False
-    """True: time-outs and p99 are promised too."""
-    beside: Subject | None = None
-    """Another Spork to measure in the same run; None: only peers."""
-    shows: tuple[str, ...] = ()
-    """Fields by which Spork's answer shows that its plugins did their work."""
-
-
-SCENARIOS: Final = (
-    Scenario(
-        "bare",
-        "Bare proxy",
-        "A small JSON answer on keep-alive connections.",
-        SPORK_BARE,
-        ("nginx", "haproxy", "envoy", "traefik", "caddy"),
-        judge="envoy",
-        aim=1.2,
-        short="bare proxy",
-    ),
-    Scenario(
-        "crowd",
-        "Bare proxy, 1,000 connections",
-        "The same with many clients at once.",
-        SPORK_BARE,
-        ("nginx", "haproxy", "envoy", "traefik"),
-        connections=1000,
-        judge="envoy",
-        at_least=1.2,
-        crowd=True,
-        short="1,000 connections",
-    ),
-    Scenario(
-        "big",
-        "Bodies of 1 MiB",
-        "The same with 1 MiB in each answer, on 16 connections.",
-        SPORK_BARE,
-        ("nginx", "haproxy", "envoy"),
-        path="/big",
-        connections=16,
-        judge="haproxy",
-        short="bodies of 1 MiB",
-    ),
-    Scenario(
-        "plugins",
-        "Four plugins",
-        "Spork with its first four plugins on, beside Traefik bare, and beside Traefik and Envoy with middlewares of "
-        "their own; those do more or other work than Spork here, so only the ratio to Traefik bare is a target.",
-        SPORK_PLUGINS,
-        ("traefik", "traefik-full", "envoy-full"),
-        judge="traefik",
-        at_least=1.5,
-        short="four plugins",
-        shows=("x-request-id", "x-content-type-options", "x-served-by"),
-    ),
-    Scenario(
-        "times",
-        "Who took how long: what it costs to know",
-        "Four plugins, with the time of each hook measured, as always, and with `attribution: {hooks: false}`.",
-        SPORK_PLUGINS,
-        (),
-        judge=SPORK_UNMEASURED.name,
-        at_least=0.97,
-        short="times on",
-        beside=SPORK_UNMEASURED,
-        shows=("x-request-id", "x-content-type-options", "x-served-by"),
-    ),
-)
+from benchmarks.scenarios import REPEATED, SCENARIOS, Promise, Scenario
+from benchmarks.subjects import Subject, peer
 
 HEAD: Final = (
     "proxy",
@@ -162,7 +65,7 @@ def _section(scenario: Scenario, options: Options, notes: list[str]) -> Section:
 
 def _scenario(scenario: Scenario, shop: Workshop, options: Options) -> Section:
     section = _section(scenario, options, [])
-    subjects = [scenario.subject, *([] if scenario.beside is None else [scenario.beside])]
+    subjects = [scenario.subject, *scenario.beside]
     for name in scenario.against:
         if name.removesuffix("-full") not in options.peers:
             continue
@@ -184,24 +87,40 @@ def _scenario(scenario: Scenario, shop: Workshop, options: Options) -> Section:
     mine = samples[scenario.subject.name]
     for subject in subjects:
         section.rows.append(_row(subject, samples[subject.name], mine))
-    if scenario.judge in samples:
-        section.targets += _targets(scenario, mine, samples[scenario.judge])
-    else:
-        section.notes.append(f"The target against {scenario.judge} was not measured.")
+    for promise in scenario.promises:
+        if promise.against in samples:
+            section.targets += _targets(scenario, promise, mine, samples[promise.against])
+        else:
+            section.notes.append(f"The target against {promise.against} was not measured.")
+    if scenario.crowd:
+        timeouts = sum(one.timeouts for one in mine)
+        section.targets.append(Target(f"{scenario.short}: time-outs", timeouts, 0, most=True))
+    errors = sum(one.errors for one in mine)
+    section.targets.append(Target(f"{scenario.short}: errors", errors, 0, most=True))
     return section
 
 
 def _once(scenario: Scenario, subject: Subject, shop: Workshop, options: Options) -> tuple[Sample, float]:
     """The sample, and the share of a core that strangers had meanwhile."""
+    again = None if subject.constant else scenario.again
+    path = REPEATED if subject.constant else scenario.path
     with shop.serving(subject) as running:
-        fields, content = probe(running.port, scenario.path)
-        if scenario.path == "/big" and len(content) != BIG:
-            raise RuntimeError(f"{subject.name} answers /big with {len(content)} bytes")
-        if subject.config is not None and (lost := [name for name in scenario.shows if name not in fields]):
-            raise RuntimeError(f"{subject.config.name}: the answer lacks {', '.join(lost)}")
+        _prove(subject, running, path if again is None else f"{path}1")
         before, start = shop.foreign(running), time.monotonic()
-        taken = sample(running, scenario.path, scenario.connections or options.connections, options.seconds)
+        taken = sample(running, path, scenario.connections or options.connections, options.seconds, again)
         return taken, (shop.foreign(running) - before) / (time.monotonic() - start)
+
+
+def _prove(subject: Subject, running: Running, path: str) -> None:
+    """It does the work that it is measured at. Raises RuntimeError."""
+    probe(running.port, path)
+    fields, content = probe(running.port, path)
+    if path == "/big" and len(content) != BIG:
+        raise RuntimeError(f"{subject.name} answers /big with {len(content)} bytes")
+    if subject.config is not None and (lost := [name for name in subject.shows if name not in fields]):
+        raise RuntimeError(f"{subject.config.name}: the answer lacks {', '.join(lost)}")
+    if subject.guarded and not refuses(running.port, path):
+        raise RuntimeError(f"{subject.name} lets a wrong token pass")
 
 
 def _ratios(mine: Sequence[Sample], theirs: Sequence[Sample], of: Callable[[Sample], float]) -> list[float]:
@@ -231,16 +150,18 @@ def _row(subject: Subject, samples: Sequence[Sample], mine: Sequence[Sample]) ->
     )
 
 
-def _targets(scenario: Scenario, mine: Sequence[Sample], theirs: Sequence[Sample]) -> list[Target]:
-    rates = _ratios(mine, theirs, lambda one: one.rate)
-    what = f"{scenario.short}: requests/s against {scenario.judge}"
-    targets = [Target(what, median(rates), scenario.at_least, " ×", spread=spread(rates), aim=scenario.aim)]
+def _targets(scenario: Scenario, promise: Promise, mine: Sequence[Sample], theirs: Sequence[Sample]) -> list[Target]:
+    targets = []
+    if promise.at_least is not None:
+        rates = _ratios(mine, theirs, lambda one: one.rate)
+        what = f"{scenario.short}: requests/s against {promise.against}"
+        targets.append(Target(what, median(rates), promise.at_least, " ×", spread=spread(rates), aim=promise.aim))
+    if promise.more_us is not None:
+        more = [one.cpu_us - other.cpu_us for one, other in zip(mine, theirs, strict=True)]
+        what = f"{scenario.short}: CPU of a request beyond {promise.against}"
+        targets.append(Target(what, median(more), promise.more_us, " µs", True, spread(more)))
     if scenario.crowd:
         tails = _ratios(mine, theirs, lambda one: one.p99_ms)
-        what = f"{scenario.short}: p99 against {scenario.judge}"
+        what = f"{scenario.short}: p99 against {promise.against}"
         targets.append(Target(what, median(tails), 1.0, " ×", True, spread(tails)))
-        timeouts = sum(one.timeouts for one in mine)
-        targets.append(Target(f"{scenario.short}: time-outs", timeouts, 0, most=True))
-    errors = sum(one.errors for one in mine)
-    targets.append(Target(f"{scenario.short}: errors", errors, 0, most=True))
     return targets

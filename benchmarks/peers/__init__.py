@@ -20,13 +20,15 @@ BARE: Final = "bare reverse proxy"
 @frozen
 class Peer:
     """``program``: the binary. ``arguments`` and ``files`` are filled in with ports and directories; the first of
-    ``files`` is what the program is started with. ``version``: the arguments that make it say its version."""
+    ``files`` is what the program is started with. ``version``: the arguments that make it say its version.
+    ``guarded``: it refuses a wrong token."""
 
     program: str
     files: tuple[str, ...]
     arguments: tuple[str, ...]
     version: tuple[str, ...]
     work: str = BARE
+    guarded: bool = False
 
 
 _ENVOY: Final = ("-c", "@CONFIG@", "--concurrency", "1", "--log-level", "error", "--disable-hot-restart")
@@ -43,6 +45,7 @@ PEERS: Final = {
         _ENVOY,
         ("--version",),
         "cors, jwt, rate limit, request id, 5 headers, log, retry, outliers, stats",
+        guarded=True,
     ),
     "traefik-full": Peer(
         "traefik",

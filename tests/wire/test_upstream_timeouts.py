@@ -210,7 +210,7 @@ async def test_the_total_time_ends_tries_at_other_endpoints(deaf: str) -> None:
 
 async def test_the_total_time_ends_an_upload_that_the_client_does_not_end() -> None:
     async with upstream(silent) as backend, gateway(backend, service=only(total=SHORT)) as gate:
-        assert code(await gate.ask(UPLOAD)) == (408, "upstream-timeout")
+        assert code(await gate.ask(UPLOAD)) == (408, "request-timeout")
 
 
 async def test_the_total_time_ends_an_answer_that_does_not_stop() -> None:

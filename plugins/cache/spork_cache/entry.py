@@ -28,7 +28,20 @@ class Entry:
     ``key``: the primary key it lies under. ``mark``: what the Store said of purges when it was asked for, see ``log``.
     """
 
-    __slots__ = ("_age", "_prepared", "body", "content", "key", "mark", "name", "size", "stored", "uri", "visited")
+    __slots__ = (
+        "_age",
+        "_prepared",
+        "body",
+        "content",
+        "ends",
+        "key",
+        "mark",
+        "name",
+        "size",
+        "stored",
+        "uri",
+        "visited",
+    )
 
     def __init__(self, stored: Stored, content: bytes, key: str, uri: str, name: str, mark: str = "") -> None:
         self.stored = stored
@@ -39,6 +52,8 @@ class Entry:
         self.name = name
         """How the cache calls itself in ``Cache-Status``; "" when it sends none."""
         self.mark = mark
+        self.ends = 0.0
+        """The moment from which it is of no use, as the memory reckons; 0.0 outside of it."""
         self.visited = False
         """True when it was used since eviction last came by."""
         fields = sum(len(name) + len(value) + _FIELD for name, value in stored.headers.items())

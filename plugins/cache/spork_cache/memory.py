@@ -105,6 +105,7 @@ class Memory:
             replaced, slot.only = slot.only, entry
         if replaced is not None:
             self._forget(replaced)
+        entry.ends = entry.useful_until(self._keep)
         self._order[entry] = None
         self.size += entry.size
         for tag in stored.tags:
@@ -171,11 +172,11 @@ class Memory:
     def _make_room(self, newest: Entry) -> None:
         now = self._now()
         for old in tuple(islice(self._order, _LOOKED_AT)):
-            if old.useful_until(self._keep) <= now:
+            if old.ends <= now:
                 self.drop(old)
         while self.size > self._most:
             old = next(iter(self._order))
-            if old is newest or (old.visited and old.useful_until(self._keep) > now):
+            if old is newest or (old.visited and old.ends > now):
                 old.visited = False
                 del self._order[old]
                 self._order[old] = None

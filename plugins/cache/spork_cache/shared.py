@@ -75,7 +75,7 @@ class Log:
         self.last = last
         self.lines = lines
         self.mark = f"{epoch} {last}"
-        """What an answer carries that is asked for now."""
+        """What an answer carries that the upstream is asked for from here on."""
         self._purges = [(int(number), _purge(rest)) for number, _, rest in (line.partition(" ") for line in lines)]
 
     @classmethod
@@ -112,7 +112,7 @@ def _purge(text: str) -> Purge:
 
 @frozen
 class Found:
-    """What a look-up gave. ``entry``: None for a miss. ``mark``: to be carried by what is asked for now; "" when the
+    """What a look-up gave. ``entry``: None for a miss. ``mark``: for what the upstream is asked for next; "" when the
     store does not say. ``miss``: what Cache-Status says of it: ``uri-miss`` or ``vary-miss``. ``detail``: why, where
     that is not all. ``soft``: a soft purge has come since."""
 

@@ -127,11 +127,11 @@ class Play:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps)
-async def test_everybody_who_stays_gets_a_right_answer(todo: list[tuple[str, Any]]) -> None:
+@given(steps, st.sampled_from(["memory", "shared"]))
+async def test_everybody_who_stays_gets_a_right_answer(todo: list[tuple[str, Any]], store: str) -> None:
     puppet = Puppet()
     async with gateway(
-        plugins={"cache": {"use": "cache", "max_entry": "64KiB"}}, upstream=puppet, services=PATIENT
+        plugins={"cache": {"use": "cache", "max_entry": "64KiB", "store": store}}, upstream=puppet, services=PATIENT
     ) as gw:
         play = Play(gw, puppet)
         for what, which in todo:

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from hiredis import HiredisError, Reader, ReplyError
 
-from spork_core.api import Chance, StoreDown, Subscription
+from spork_core.api import Chance, Subscription
 from spork_redis.config import RedisConfig
-from spork_redis.lane import HEARTBEAT, STEADY, Connect
+from spork_redis.lane import HEARTBEAT, STEADY, Connect, words_of
 from spork_redis.line import SILENCE, pack
 
 log = logging.getLogger("spork_redis.channels")
@@ -140,8 +140,8 @@ class Channels:
             try:
                 async with asyncio.timeout(self._config.connect_timeout):
                     writer = await self._connect()
-            except (OSError, StoreDown) as error:
-                why = (error.reason if isinstance(error, StoreDown) else "") or str(error) or "no connection in time"
+            except Exception as error:  # whatever it is: one that is not tried again never comes back
+                why = words_of(error)
             else:
                 why = await self._hear_out(_Ear(writer, self._heard))
                 if loop.time() - since >= STEADY:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from spork_core.api import Chance, StoreDown
 from spork_redis.config import MOST_TIME, RedisConfig
-from spork_redis.lane import Connect, Lane
+from spork_redis.lane import Connect, Lane, words_of
 from spork_redis.line import Refused, pack
 from spork_redis.servers import QUICK, OneServer
 
@@ -188,8 +188,8 @@ class Cluster:
         while not self._closed:
             try:
                 await self._look_up()
-            except StoreDown as error:
-                self._problem = self._problem and error.reason  # what was known goes on being used
+            except Exception as error:  # whatever it is: it is tried again, and what was known goes on being used
+                self._problem = self._problem and words_of(error)
             if self.problem() is None:
                 break
             await asyncio.sleep(pause * (0.5 + self._chance.random() / 2))

@@ -104,7 +104,7 @@ class Embedded:
             while not self._reach(born, binary, due):
                 if time.monotonic() > due:
                     raise SporkError(f"the embedded store does not answer: {_last_words(self._folder)}")
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             raise SporkError(f"the embedded store does not start: {error}") from error
 
     def _reach(self, born: str, binary: str, due: float) -> bool:

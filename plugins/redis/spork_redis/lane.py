@@ -73,7 +73,7 @@ class Lane:
         try:
             await self._bring()
         except (OSError, StoreDown) as error:
-            self._down(_words(error))
+            self._down(words_of(error))
 
     async def stop(self) -> None:
         """Ends the connection and whatever tries to bring it back."""
@@ -141,8 +141,8 @@ class Lane:
             self._pause = min(max(self._pause * 2, breaker.first_pause), breaker.longest_pause)
             try:
                 await self._bring()
-            except (OSError, StoreDown) as error:
-                self.problem = self._counts.last_problem = _words(error)
+            except Exception as error:  # whatever it is: one that is not tried again never comes back
+                self.problem = self._counts.last_problem = words_of(error)
             else:
                 return
 
@@ -193,6 +193,7 @@ def _heard(answer: Answer) -> None:
         answer.exception()
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
+    """Why there is no connection."""
     reason = error.reason if isinstance(error, StoreDown) else ""
     return reason or str(error) or type(error).__name__

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from spork_core.testing import Effort, contract_suite
 from tests.services import valkey
 
-PATH = Path(f"/tmp/spork-redis-contract-{os.getpid()}")  # known before there is a server: the suites are made at import
+PATH = Path(tempfile.gettempdir()) / f"spork-redis-contract-{os.getpid()}"  # known before there is a server: the suites are made at import
 PASSWORD = "let-me-in-to-the-store"
 
 

@@ -42,6 +42,7 @@ sys.exit(run(lambda: load(path, plugins=plugins), plugins, announce=print, pidfi
 PLUGINS = "plugins: {{counter: {{}}, store: {{use: redis, url: embedded, {settings}}}}}\nchain: [counter]\n"
 LOCK_WAIT = "breaker: {first_pause: 20ms, longest_pause: 50ms}"
 
+pytestmark = pytest.mark.slow
 both = pytest.mark.parametrize("workers", [1, 2])
 
 

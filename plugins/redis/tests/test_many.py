@@ -43,6 +43,7 @@ def watched(folder: Path, valkeys: Any) -> Iterator[list[Any]]:
         each.kill()
 
 
+@pytest.mark.slow
 async def test_the_primary_is_followed(watched: list[Any], start: Any) -> None:
     primary, replica, sentinel = watched
     await holds(lambda: "slave" in replica.ask("ROLE") and "connected" in replica.ask("ROLE"))
@@ -166,6 +167,7 @@ async def test_a_slot_that_moves_is_followed(cluster: Any, nodes: list[Any]) -> 
         assert await cluster.store.add("{moving}n") == at + 1  # by MOVED, then by what was learned
 
 
+@pytest.mark.slow
 async def test_a_replica_takes_over(cluster: Any, nodes: list[Any]) -> None:
     first, replica = nodes[0], nodes[3]
     replica.ask("CLUSTER", "REPLICATE", first.ask("CLUSTER", "MYID"))
