@@ -41,7 +41,7 @@ missing is skipped, and the table says so. For figures worth quoting leave the m
 """
 EXAMPLES: Final = """\
 examples:
-  python -m benchmarks --quick                          does everything run? (about two minutes)
+  python -m benchmarks --quick                          does everything run? (about three minutes)
   python -m benchmarks --only dispatch,exchange         no tools needed
   python -m benchmarks --only proxy-bare --peers envoy  Spork beside Envoy alone
   python -m benchmarks --only proxy-full                nine plugins beside Envoy and Traefik with the like

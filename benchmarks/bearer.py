@@ -22,13 +22,13 @@ KEY: Final = _encoded(SECRET)
 """The secret as in a JWK."""
 
 
-def token() -> str:
-    """A token for a day: issuer and audience ``bench``, subject ``u1``, role ``user``."""
+def token(subject: str = "u1") -> str:
+    """A token for a day: issuer and audience ``bench``, role ``user``."""
     now = int(time.time())
     claims = {
         "iss": "bench",
         "aud": "bench",
-        "sub": "u1",
+        "sub": subject,
         "roles": ["user"],
         "iat": now,
         "nbf": now,

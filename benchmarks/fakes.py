@@ -120,9 +120,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(config: Path, wires: Ends) -> AsyncIterator[Rig]:
+async def rig(config: Path, wires: Ends, registry: Registry) -> AsyncIterator[Rig]:
     """A gateway that serves by ``config``, under a loop made by ``fake_loop(wires, …)``. Raises Missing."""
-    registry = Registry()
     try:
         gateway = Gateway(load(config, plugins=registry, environ=os.environ), registry)
     except Exception as error:
@@ -138,12 +137,13 @@ async def rig(config: Path, wires: Ends) -> AsyncIterator[Rig]:
             await gateway.stop(1.0)
 
 
-def run_rig(config: Path, work: Callable[[Rig], Any]) -> Any:
-    """Runs the coroutine function ``work`` with a rig; its answer."""
+def run_rig(config: Path, work: Callable[[Rig], Any], registry: Registry | None = None) -> Any:
+    """Runs the coroutine function ``work`` with a rig; its answer. ``registry``: plugins in place of the installed
+    ones. Raises Missing."""
     wires = Ends()
 
     async def main() -> Any:
-        async with rig(config, wires) as made:
+        async with rig(config, wires, registry or Registry()) as made:
             return await work(made)
 
     with asyncio.Runner(loop_factory=lambda: fake_loop(wires, fastest_loop())) as runner:

@@ -99,15 +99,15 @@ def wrk(port: int, path: str, connections: int, seconds: float, again: int | Non
 
 def sample(running: Running, path: str, connections: int, seconds: float, again: int | None = None) -> Sample:
     """Warms the proxy up for a second, then measures it. ``again``: as for ``wrk``. Raises Missing, and RuntimeError
-    when it has a store and did not ask it."""
+    when it has a store and did not find in it what a request needs."""
     wrk(running.port, path, connections, 1, again)
-    asked = 0 if running.store is None else running.store.commands()
+    found = 0 if running.store is None else running.store.found()
     user, system = running.cpu()
     said = wrk(running.port, path, connections, seconds, again)
     later_user, later_system = running.cpu()
     count = max(1, said.requests)
-    if running.store is not None and running.store.commands() - asked < said.requests:
-        raise RuntimeError("the proxy did not ask its store about every request")
+    if running.store is not None and (hits := running.store.found() - found) < said.requests:
+        raise RuntimeError(f"the store was asked with success {hits:,} times in {said.requests:,} requests")
     return Sample(
         rate=said.rate,
         requests=said.requests,

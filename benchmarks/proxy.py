@@ -43,6 +43,8 @@ def _kept(scenario: Scenario, shop: Workshop, options: Options) -> Section:
     """The section; one that says why when it could not be measured, so that the others are kept."""
     try:
         return _scenario(scenario, shop, options)
+    except Missing as error:
+        return _section(scenario, options, [f"skipped. {error}"])
     except (RuntimeError, OSError) as error:
         section = _section(scenario, options, [f"failed. {error}"])
         section.failed = True

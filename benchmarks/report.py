@@ -10,7 +10,9 @@ from attrs import define, frozen
 ONE_RUN: Final = "a single round"
 _HOW: Final = (
     "Measured by `{command}` from a checkout; `python -m benchmarks --help` tells how to run it. Absolute figures "
-    "belong to the machine below. Ratios are taken between two proxies of the same round and carry over better."
+    "belong to the machine below. Ratios are taken between two proxies of the same round and carry over better. Where "
+    "nothing else is said all requests are alike, and Spork keeps what it made of heads and targets that come again: "
+    "the tables of requests that all differ say what is left without that."
 )
 
 

@@ -3,7 +3,7 @@
 from spork_cache.entry import Entry
 from spork_cache.flights import Flight
 from spork_cache.stream import Reader
-from spork_core.api import Headers, Request, StateKey
+from spork_core.api import Headers, Problem, Request, StateKey
 
 
 class Ask:
@@ -58,6 +58,14 @@ class Ask:
 
     def __repr__(self) -> str:
         return f"<Ask {self.method} {self.uri} {self.fwd or 'hit'}>"
+
+
+class NotCached(Problem):
+    """504: the client wants only what is cached (RFC 9111 section 5.2.1.7), and that is not."""
+
+    status = 504
+    code = "not-cached"
+    source = "client"
 
 
 AskKey = StateKey[Ask]

@@ -139,7 +139,8 @@ def purge(
     count = found["entries"]
     what = "made stale" if soft else "purged"
     answers = f"{count} answer{'' if count == 1 else 's'}"
-    click.echo(f"{what} {answers} in that process's memory; it holds for {found['reach']}")
+    where = "everywhere" if found["reach"] == "everywhere" else "in that process only"
+    click.echo(f"{what} {answers} in that process's memory; it holds {where}")
 
 
 @cache.command()

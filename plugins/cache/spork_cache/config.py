@@ -84,7 +84,9 @@ class CacheConfig:
         default="memory",
     )
     max_size: Bytes = setting("Memory for answers, of each process.", default=64 << 20, validator=_large)
-    max_entry: Bytes = setting("The longest content that is stored.", default=1 << 20)
+    max_entry: Bytes | None = setting(
+        "The longest content that is stored; null: 1MiB, or an eighth of max_size where that is less.", default=None
+    )
     variants: int = setting(
         "Answers that are kept for one URL when they differ by Vary; the oldest goes.", default=32, validator=_count
     )
@@ -155,8 +157,13 @@ class CacheConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        if not 1 <= self.max_entry <= self.max_size // 2:
+        if self.max_entry is not None and not 1 <= self.max_entry <= self.max_size // 2:
             raise ValueError("max_entry must be at least 1B and at most half of max_size; write a smaller one")
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the longest content that is stored."""
+        return min(1 << 20, self.max_size // 8) if self.max_entry is None else self.max_entry
 
     def policy(self) -> Policy:
         """The same as the rules take it."""

@@ -14,7 +14,7 @@ from spork_cache.memory import Memory
 from spork_cache.numbers import Numbers
 from spork_cache.purges import Purge, Recent, verdict
 from spork_cache.shared import Shared
-from spork_cache.stream import Stream
+from spork_cache.stream import Budget, Stream
 from spork_core.api import STORE, Clock, GatewayView, StateKey
 
 _ALONE_FOR_EACH: Final = 4096
@@ -42,6 +42,7 @@ class Core:
         self.shared: Shared | None = None
         self.streams: set[Stream] = set()
         """Answers that are on their way in."""
+        self.budget = Budget(config.max_size)
         self.refreshing = 0
         """Revalidations that run beside exchanges."""
         self.log = logging.getLogger("spork_cache")

@@ -9,7 +9,7 @@ from typing import Final
 
 from spork_cache import rules
 from spork_cache.answers import from_entry, joined
-from spork_cache.asking import Ask
+from spork_cache.asking import Ask, NotCached
 from spork_cache.core import Core
 from spork_cache.entry import Entry
 from spork_cache.flights import Flight
@@ -17,6 +17,8 @@ from spork_cache.rules import Stored
 from spork_cache.stream import Outcome, Stream
 from spork_core.api import BytesBody, Exchange, Problem, Response, Source, UpstreamMalformed
 
+_UNCOUNTED: Final = frozenset(("", "method", "bypass"))
+"""``fwd`` of what is no miss, or was counted on the way in."""
 _ERROR: Final = 500
 _NO_ANSWER: Final[frozenset[Source]] = frozenset(("upstream", "gateway"))
 """Whose problems a stale answer may stand in for: what a plugin or the client does wrong stays visible."""
@@ -115,6 +117,8 @@ class Filling:
         ours = problem.source in _NO_ANSWER and problem.status >= _ERROR
         if ours and stale is not None and self._may_stand_in(ask, stale, now, None):
             return self._stand_in(ask, stale, now)
+        if ask.status is None and ask.fwd not in _UNCOUNTED and problem.code != NotCached.code:
+            self._core.numbers.miss += 1
         self._drop(ask)
         return None
 
@@ -149,7 +153,7 @@ class Filling:
             authenticated=ask.authenticated,
         )
         body = response.body
-        if not isinstance(stored, str) and body.length is not None and body.length > core.config.max_entry:
+        if not isinstance(stored, str) and body.length is not None and body.length > core.config.largest:
             stored = "too-large"
         if isinstance(stored, str):
             ask.detail = ask.detail or stored
@@ -188,7 +192,7 @@ class Filling:
             if flight is not None:
                 flight.over()
 
-        stream = Stream(response.body, core.config.max_entry, core.config.wait or 1.0, core.spawn, ended)
+        stream = Stream(response.body, core.config.largest, core.config.wait or 1.0, core.spawn, core.budget, ended)
         core.streams.add(stream)
         ask.stored = True
         if flight is not None:

@@ -15,14 +15,14 @@ from multidict import istr
 
 from spork_cache import rules
 from spork_cache.answers import from_entry, from_stream
-from spork_cache.asking import Ask
+from spork_cache.asking import Ask, NotCached
 from spork_cache.core import Core
 from spork_cache.entry import Entry
 from spork_cache.flights import Flight, State
 from spork_cache.memory import Slot
 from spork_cache.refreshing import Refreshing
 from spork_cache.rules import Action
-from spork_core.api import CACHE_STATUS, EMPTY, Exchange, Headers, Problem, Request, Response
+from spork_core.api import CACHE_STATUS, EMPTY, Exchange, Headers, Request, Response
 
 _HOST: Final = istr("Host")
 _RANGE: Final = istr("Range")
@@ -36,14 +36,6 @@ _SHARED_FWD: Final = frozenset(("uri-miss", "vary-miss", "miss", "stale"))
 def _elsewhere(request: Request) -> bool:
     """True when a trusted proxy names another host than ``Host`` does, which goes to the upstream."""
     return request.trusted and request.headers.get(_HOST) != request.host
-
-
-class NotCached(Problem):
-    """504: the client wants only what is cached (RFC 9111 section 5.2.1.7), and that is not."""
-
-    status = 504
-    code = "not-cached"
-    source = "client"
 
 
 class Next(Enum):
@@ -124,7 +116,8 @@ class Serving:
     ) -> Response | Coroutine[Any, Any, Response | None] | None:
         """What becomes of a request that is no plain hit."""
         core, request = self._core, exchange.request
-        if request.upgrade is not None:
+        route = exchange.route
+        if request.upgrade is not None or route is None or route.service is None:
             return None
         method, headers = request.method, request.headers
         known = False

@@ -3,8 +3,8 @@
 Rules of this file
 1. Readers set the pace: the source is asked for more only while a reader waits at its end, so that a slow client holds
    up nobody and nothing is read that nobody wants. ``fill`` reads on without readers.
-2. What is kept has a bound. An answer that turns out longer than ``limit`` is a window that moves on with its readers;
-   who stays behind it for ``patience`` seconds is cut off, so that the others are not.
+2. What is kept has a bound, of one answer and of all. An answer that turns out longer is a window that moves on with
+   its readers; who stays behind it for ``patience`` seconds is cut off, so that the others are not.
 3. When the last reader has gone the source is told, and the end is told once, whatever it is.
 """
 
@@ -30,15 +30,26 @@ class TooSlow(Problem):
     code = "too-slow"
 
 
+class Budget:
+    """What all answers on their way in may take together. ``most``, ``used``: bytes."""
+
+    __slots__ = ("most", "used")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.used = 0
+
+
 class Stream:
     """One body on its way in.
 
     ``source``: the body. ``limit``: bytes that are kept. ``patience``: seconds, see rule 2. ``spawn``: starts the task
-    that reads. ``ended``: called once, with the whole content, or None when it was longer than ``limit`` or nobody
-    wanted it to its end, or what it broke off with.
+    that reads. ``budget``: of all streams. ``ended``: called once, with the whole content, or None when it was longer
+    than ``limit`` or nobody wanted it to its end, or what it broke off with.
     """
 
     __slots__ = (
+        "_budget",
         "_chunks",
         "_due",
         "_ended",
@@ -60,9 +71,16 @@ class Stream:
     )
 
     def __init__(
-        self, source: Body, limit: int, patience: float, spawn: Spawn, ended: Callable[[Outcome], object]
+        self,
+        source: Body,
+        limit: int,
+        patience: float,
+        spawn: Spawn,
+        budget: Budget,
+        ended: Callable[[Outcome], object],
     ) -> None:
         self._source = source
+        self._budget = budget
         self.length = source.length
         self.limit = limit
         self.patience = patience
@@ -155,13 +173,14 @@ class Stream:
 
     async def _read(self) -> None:
         try:
-            source = self._source
+            source, budget = self._source, self._budget
             async for data in source:
                 if not data:
                     continue
                 self._chunks.append(data)
                 self.size += len(data)
-                if self.whole and self.size > self.limit:
+                budget.used += len(data)
+                if self.whole and (self.size > self.limit or budget.used > budget.most):
                     self.whole = False
                     self._filling = False
                     if not self.readers:
@@ -196,6 +215,7 @@ class Stream:
         if self.done:
             return
         self.done = True
+        self._budget.used -= self.size
         self._unwatch()
         if isinstance(outcome, BaseException):
             self._error = outcome
@@ -220,7 +240,10 @@ class Stream:
         first = min((reader.number for reader in self.readers), default=self._gone + len(self._chunks))
         drop = first - self._gone
         if drop > 0:
-            self.size -= sum(map(len, self._chunks[:drop]))
+            freed = sum(map(len, self._chunks[:drop]))
+            self.size -= freed
+            if not self.done:
+                self._budget.used -= freed
             del self._chunks[:drop]
             self._gone = first
             self._unwatch()

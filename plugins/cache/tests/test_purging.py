@@ -140,7 +140,7 @@ async def test_the_command_purges(origin: Any) -> None:
     async with cached(origin) as gw:
         await filled(gw, origin)
         done = await run(gw, "purge", "http://gateway.test/b")
-        assert done.output == "purged 1 answer in that process's memory; it holds for this process\n"
+        assert done.output == "purged 1 answer in that process's memory; it holds in that process only\n"
         assert "made stale 2 answers" in (await run(gw, "purge", "--tag", "red", "--soft")).output
         assert json.loads((await run(gw, "purge", "--all", "--json")).output)["entries"] == 2
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spork_cache.stream import Reader, Stream, TooSlow
+from spork_cache.stream import Budget, Reader, Stream, TooSlow
 
 from spork_core.api import Body, BytesBody, IteratorBody, UpstreamReset
 from spork_core.testing import StillClock
@@ -17,10 +17,11 @@ from spork_core.testing.patience import settle
 class Bench:
     """A Stream, and what became of it."""
 
-    def __init__(self, source: Body, limit: int = 100, patience: float = 5.0) -> None:
+    def __init__(self, source: Body, limit: int = 100, patience: float = 5.0, most: int = 10_000) -> None:
         self.ends: list[Any] = []
         self.tasks: list[asyncio.Task[None]] = []
-        self.stream = Stream(source, limit, patience, self._spawn, self.ends.append)
+        self.budget = Budget(most)
+        self.stream = Stream(source, limit, patience, self._spawn, self.budget, self.ends.append)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         self.tasks.append(asyncio.ensure_future(work))
@@ -153,6 +154,13 @@ async def test_past_the_limit_only_a_window_is_kept() -> None:
     assert not bench.stream.open
 
 
+async def test_all_together_have_a_bound_too() -> None:
+    bench = Bench(Counted(9), limit=1000, most=50)
+    assert len(await read(bench.stream.reader())) == 90
+    assert bench.ends == [None]
+    assert bench.budget.used == 0
+
+
 async def test_who_stays_behind_the_window_is_cut_off_so_that_the_others_are_not() -> None:
     clock = StillClock()
     bench = Bench(Counted(40), limit=100, patience=5.0)
@@ -236,4 +244,5 @@ async def test_whoever_reads_on_reads_it_whole(todo: list[tuple[int, str]], coun
         reader.discard()
     await settle()
     assert len(bench.ends) <= 1
+    assert bench.budget.used == 0
     assert all(task.done() for task in bench.tasks)

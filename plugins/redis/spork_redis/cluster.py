@@ -62,8 +62,6 @@ class Cluster:
         self._problem: str | None = "the nodes of the cluster are not known yet"
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
-        self._rest = max(MOST_TIME - config.command_timeout, 0.01)
-        """Seconds for a command that is sent elsewhere."""
 
     def __repr__(self) -> str:
         return f"<Cluster of {len(self._nodes)} nodes{', closed' if self._closed else ''}>"
@@ -123,6 +121,7 @@ class Cluster:
         node = self._slots[slot_of(key)]
         if node is None:
             raise StoreDown(reason=self._problem or "no node has the slot")
+        due = asyncio.get_running_loop().time() + MOST_TIME
         try:
             return await node.lanes[lane].ask(packed)
         except Refused as error:
@@ -130,7 +129,7 @@ class Cluster:
                 raise
             answer = error
         try:
-            async with asyncio.timeout(self._rest):
+            async with asyncio.timeout_at(due):
                 return await self._follow(node, lane, packed, answer)
         except TimeoutError as error:
             raise StoreDown(reason="no answer in time") from error

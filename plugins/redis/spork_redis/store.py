@@ -55,8 +55,7 @@ class RedisStore(Store):
         self._channels = channels
         self._ask = servers.ask
         self._prefix = config.prefix
-        self._rest = max(MOST_TIME - config.command_timeout, 0.01)
-        """Seconds that the second try of a script has."""
+        self._loop = asyncio.get_running_loop()
         self._counts = counts
 
     def __repr__(self) -> str:
@@ -110,13 +109,14 @@ class RedisStore(Store):
         prefix = self._prefix
         names = [prefix + key for key in keys]
         key = names[0] if names else ""
+        due = self._loop.time() + MOST_TIME
         try:
             return await self._ask(QUICK, key, pack(("EVALSHA", script.sha, len(names), *names, *arguments)))
         except Refused as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise self._meaning(error) from error
         try:
-            async with asyncio.timeout(self._rest):
+            async with asyncio.timeout_at(due):
                 return await self._reply(QUICK, key, "EVAL", script.source, len(names), *names, *arguments)
         except TimeoutError as error:
             raise StoreDown(reason="no answer in time") from error

@@ -157,8 +157,10 @@ def server(_shared: Valkey) -> Iterator[Valkey]:
 
 
 def config_of(url: str, **settings: Any) -> RedisConfig:
-    """Pauses are short: what a test waits for, it waits for in real time."""
-    return RedisConfig(url=Secret(url), **{"breaker": Breaker(first_pause=0.01, longest_pause=0.05), **settings})
+    """Pauses are short, because tests wait in real time; commands may take what they may at most, because machines that
+    run tests are busy."""
+    breaker = Breaker(first_pause=0.01, longest_pause=0.05)
+    return RedisConfig(url=Secret(url), **{"breaker": breaker, "command_timeout": 0.1, **settings})
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ import pytest
 from spork_core.testing import Effort, contract_suite
 from tests.services import valkey
 
-PATH = Path(tempfile.gettempdir()) / f"spork-redis-contract-{os.getpid()}"  # known before there is a server: the suites are made at import
+PATH = Path(tempfile.gettempdir()) / f"spork-redis-contract-{os.getpid()}"
+"""Known before there is a server: the suites are made at import."""
 PASSWORD = "let-me-in-to-the-store"
 
 

@@ -29,7 +29,7 @@ def tasks() -> int:
 async def test_a_server_that_stands_still_is_known_in_time(server: Any, redis: Any) -> None:
     server.pause()
 
-    assert 0.04 < await refused(redis.store) < 0.1 + SLACK
+    assert 0.09 < await refused(redis.store) < 0.1 + SLACK
 
 
 async def test_a_server_that_stands_still_is_left_alone_and_found_again(server: Any, redis: Any) -> None:
@@ -232,7 +232,7 @@ def test_a_loop_that_was_held_up_finds_the_answer_there(server: Any, start: Any,
             asking = asyncio.ensure_future(redis.store.get("a"))
             await asyncio.sleep(0)
             await asyncio.sleep(0)  # it is sent
-            time.sleep(0.12)  # noqa: ASYNC251  as a plugin might
+            time.sleep(0.2)  # noqa: ASYNC251  as a plugin might
             assert await asking == b"1"
             assert redis.told["timeouts"] == 0
 

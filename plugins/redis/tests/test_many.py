@@ -181,7 +181,7 @@ async def test_a_replica_takes_over(cluster: Any, nodes: list[Any]) -> None:
     await cluster.until_up()
 
     assert await cluster.store.get(str(slot)) == b"kept"
-    assert cluster.view.events[-2:] == ["store-down", "store-up"]
+    await holds(lambda: cluster.view.events[-2:] == ["store-down", "store-up"])
 
 
 def _tried(node: Any, *words: str) -> str:
