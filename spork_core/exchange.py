@@ -127,7 +127,7 @@ class Request:
 class Response:
     """An answer to the client, from the upstream or made here."""
 
-    __slots__ = ("body", "headers", "raw", "reason", "source", "status", "unchanged", "version")
+    __slots__ = ("body", "headers", "raw", "raw_of", "reason", "source", "status", "unchanged", "version")
 
     def __init__(
         self,
@@ -151,6 +151,8 @@ class Response:
         """The kernel's own: the version of ``headers`` that the parser checked; -1 when none did."""
         self.raw = b""
         """The kernel's own: the head as it came, when it frames the body as it will be sent; else b""."""
+        self.raw_of: tuple[int, str, Body] | None = None
+        """The kernel's own: the status, reason and body that ``raw`` is for; None: nobody can have changed them."""
         if isinstance(body, str):
             body = body.encode()
             content_type = content_type or "text/plain; charset=utf-8"

@@ -18,7 +18,7 @@ class Prepared:
     says so in ``Via``.
     """
 
-    __slots__ = ("_body", "_checked", "_headers", "_reason", "_status", "_version")
+    __slots__ = ("_body", "_headers", "_raw", "_raw_of", "_reason", "_status", "_version")
 
     def __init__(self, status: int, reason: str, headers: Headers, body: Body, *, via: bool = False) -> None:
         keep_ordinary(headers)
@@ -27,12 +27,16 @@ class Prepared:
         self._headers = headers
         self._body = body
         self._version = 11 if via else None
-        self._checked = False
+        self._raw = b""
+        """The head; b"" when it cannot be sent: then the one that is sent fails as any other would."""
+        self._raw_of = (status, reason, body)
+        length = "" if body.length is None else f"Content-Length: {body.length}\r\n"
         try:
-            head_bytes(f"HTTP/1.1 {status} {reason}", headers)
+            head = head_bytes(f"HTTP/1.1 {status} {reason}", headers, length)
         except HeaderInjection:
-            return  # the one that is sent fails as any other would
-        self._checked = True
+            return
+        if length:
+            self._raw = head
 
     def response(self) -> Response:
         """One more."""
@@ -42,7 +46,8 @@ class Prepared:
         made.headers = headers = self._headers.copy()
         made.source = None
         made.version = self._version
-        made.unchanged = version_of(headers) if self._checked else -1
-        made.raw = b""
+        made.unchanged = version_of(headers) if self._raw else -1
+        made.raw = self._raw
         made.body = self._body
+        made.raw_of = self._raw_of
         return made

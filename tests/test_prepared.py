@@ -36,3 +36,30 @@ async def test_what_a_hook_changes_is_sent_and_stays_with_that_one() -> None:
 async def test_a_field_that_is_none_is_not_sent() -> None:
     async with gateway(plugins={"ready": Ready}, failures_expected=True) as gw:
         (await gw.get("/bad")).must_be(500).must_not_have("X-B")
+
+
+class Changes(Plugin):
+    """Changes of the answer what the query names."""
+
+    @hookimpl
+    def on_response(self, exchange: Exchange) -> None:
+        response = exchange.response
+        assert response is not None
+        match exchange.request.query:
+            case "status":
+                response.status, response.reason = 203, "Changed"
+            case "body":
+                response.body = BytesBody(b"another body")
+
+
+async def test_what_a_hook_changes_but_for_the_fields_is_sent_too() -> None:
+    async with gateway(plugins={"changes": Changes, "ready": Ready}) as gw:
+        (await gw.get("/?status")).must_be(203).must_say("ready")
+        (await gw.get("/?body")).must_be(200).must_say("another body").must_have("Content-Length", "12")
+        (await gw.get("/")).must_be(200).must_say("ready").must_have("Content-Length", "5")
+
+
+async def test_head_gets_the_head_alone() -> None:
+    async with gateway(plugins={"ready": Ready}) as gw:
+        answer = await gw.head("/")
+        assert (answer.status, answer.text) == (200, "")

@@ -50,6 +50,7 @@ class Reply(Response):
         """1: the head can go to the client as it came; 2: without its ``Connection: keep-alive``; 0: it cannot."""
         self.upgrade = ""
         self.raw = b""
+        self.raw_of = None
         present = special(headers, KERNELS_OWN)
         if present:
             self._frame(present, no_body)
@@ -69,7 +70,7 @@ class Reply(Response):
         reply.unchanged = version_of(headers)
         reply.body = EMPTY
         reply.keep_alive, reply.length, reply.framing = self.keep_alive, self.length, self.framing
-        reply.plain, reply.upgrade, reply.raw = self.plain, self.upgrade, self.raw
+        reply.plain, reply.upgrade, reply.raw, reply.raw_of = self.plain, self.upgrade, self.raw, None
         return reply
 
     def _frame(self, present: frozenset[str], no_body: bool) -> None:

@@ -208,6 +208,7 @@ class Lines:
             "quote": quote,
             "standing_of": standing_of,
             "endpoints": self._endpoints,
+            "hide": self._hide,
             "origin": self._origin,
             "sources": {source: quote(source) for source in get_args(Source)},
             "template": self._template,
@@ -237,8 +238,6 @@ class Lines:
         values: dict[str, str] = {}
         for name, value in zip(self._asked, key, strict=True):
             match ASKED[name]:
-                case ("query",):
-                    values["query"] = null if value is None else self._hide(value, quote)
                 case ("referer",):
                     values["referer"] = null if value is None else self._refers(value, quote)
                 case ("http",):

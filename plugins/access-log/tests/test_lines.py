@@ -274,8 +274,8 @@ def test_what_was_asked_before_is_told_apart_from_what_was_not() -> None:
 def test_what_it_keeps_of_how_clients_ask_is_bounded() -> None:
     made = lines()
     for number in range(3000):
-        line_of(made, exchange(path=f"/{number}"))
-    line_of(made, exchange(path="/" + "a" * 3000))
+        line_of(made, exchange(("User-Agent", f"{number}")))
+    line_of(made, exchange(("User-Agent", "a" * 3000)))
 
     assert len(made._known) <= 1024
     assert all(len("".join(texts)) <= 2048 for texts, _ in made._known.values())
