@@ -289,7 +289,9 @@ def test_a_public_local_route_runs_in_the_outer_chain_an_admin_one_is_not_public
     snapshot = built(config(("plain",), also=("local",), routes={"r": route("/x")}))
     plan, exchange = planned(snapshot, "/token", "POST")
 
-    assert (plan.handler, repr(plan.pipeline), plan.service) == (answer, "<Pipeline plain>", None)
+    assert plan.handler is not None
+    assert plan.handler(exchange).body.data == b"local"
+    assert (repr(plan.pipeline), plan.service) == ("<Pipeline plain>", None)
     assert exchange.route is not None
     assert (exchange.route.name, exchange.route.service) == ("local:/token", None)
     assert planned(snapshot, "/keys")[0].refuse is not None

@@ -231,7 +231,7 @@ def test_the_ramp_lets_a_growing_share_in() -> None:
     shares = []
     for tenth in range(10):
         times = range(SECOND * (1 + tenth), SECOND * (2 + tenth), SECOND // 1000)
-        shares.append(sum(one.enter(now) is Entry.PASS as yet in times) / 1000)
+        shares.append(sum(one.enter(moment) is Entry.PASS for moment in times) / 1000)
 
     assert shares == [pytest.approx((tenth + 0.5) / 10, abs=0.02) for tenth in range(10)]
 
