@@ -79,7 +79,10 @@ class Attempts:
                     pass
             elif body.complete and not body.pulled and body.trailers is None:
                 request.body = BytesBody(body.take())  # small and all here: it can be sent again
-        target = exchange.upstream_target or plan.target(exchange)
+        if plan.straight and exchange.upstream_target is None:
+            target = request.path if request.query is None else f"{request.path}?{request.query}"
+        else:
+            target = exchange.upstream_target or plan.target(exchange)
         lines = client.upstream_lines(exchange)
         pipeline = plan.pipeline
         clock = self._clock.monotonic_ns

@@ -93,7 +93,7 @@ class Fiber:
     that context variables set by a hook stay in this exchange; None: run in the caller's.
     """
 
-    __slots__ = ("_context", "_coro", "_on_done", "_waiting")
+    __slots__ = ("_context", "_coro", "_on_done", "_waiting", "done")
 
     def __init__(
         self,
@@ -105,6 +105,8 @@ class Fiber:
         self._on_done: Callable[[BaseException | None], object] | None = on_done
         self._context = context
         self._waiting: Any = None
+        self.done = False
+        """True when the coroutine has ended."""
         self._step()
 
     def _step(self, waited: object = None) -> None:
@@ -130,13 +132,9 @@ class Fiber:
 
     def _finish(self, error: BaseException | None) -> None:
         on_done, self._on_done = self._on_done, None
+        self.done = True
         if on_done is not None:
             on_done(error)
-
-    @property
-    def done(self) -> bool:
-        """True when the coroutine has ended."""
-        return self._on_done is None
 
     def cancel(self) -> bool:
         """Throws CancelledError where the coroutine waits, now; False when it has ended or is the one running."""

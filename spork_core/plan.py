@@ -42,6 +42,8 @@ class Plan:
 
     finish: Callable[[Exchange, Response], Response] | None = field(init=False, default=None)
     """Has the last word on an answer before it is written, after ``on_response``; None: nobody has."""
+    straight: bool = field(init=False)
+    """True when the service is asked for just what the gateway was."""
     plain: bool = field(init=False)
     """True when nothing but attempts stands between the request and its answer."""
     config: "RouteConfig | None" = None
@@ -54,6 +56,7 @@ class Plan:
         hooks = self.pipeline
         if self.server_timing:
             self.finish = tell_times
+        self.straight = not (self.rewrite or self.host or self.set_headers or self.remove_headers)
         self.plain = self.service is not None and not (
             hooks.chain
             or self.identity_required

@@ -74,8 +74,8 @@ def _forecast(snapshot: Snapshot, inquiry: Inquiry) -> Explanation:
         request = HeadParser(config.limits).parse(inquiry.head(), trusted=trusted)
     except Problem as problem:
         return _refused(snapshot, inquiry, snapshot.refusal(problem), problem, facts.OF_A_REFUSAL)
-    request.arrived(_PEER, None, trusted=trusted)
-    request.scheme = inquiry.scheme
+    request.client = request.peer = _PEER
+    request.tls, request.trusted, request.scheme = None, trusted, inquiry.scheme
     if request.forwarded:
         seen = forwarding.see(request.headers, _PEER, request.scheme, request.host)
         request.client, request.scheme, request.host = seen.address, seen.scheme, seen.host

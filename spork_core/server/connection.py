@@ -188,7 +188,11 @@ class ClientConnection(Closing):
         self.bytes_sent = self.bytes_received = 0
         if not request.keep_alive:
             self._closing = True
-        request.arrived(self.peer, self.tls, trusted=self.trusted)
+        # What the connection knows; a call of its own would be a tenth of this method.
+        request.client = request.peer = self.peer
+        request.tls = tls = self.tls
+        request.scheme = "http" if tls is None else "https"
+        request.trusted = self.trusted
         if request.forwarded:
             self._believe(request)
         if request.framing is not None:

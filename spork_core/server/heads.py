@@ -6,7 +6,6 @@ would drop.
 """
 
 import re
-from ssl import SSLObject
 from typing import Any, Final
 
 from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, LineTooLong
@@ -98,13 +97,6 @@ class ClientRequest(Request):
         self.plain_connection = False
         """``Connection`` was the only hop-by-hop field."""
         self.raw = b""
-
-    def arrived(self, peer: str, tls: SSLObject | None, *, trusted: bool) -> None:
-        """Fills in what the connection knows."""
-        self.client = self.peer = peer
-        self.tls = tls
-        self.scheme = "http" if tls is None else "https"
-        self.trusted = trusted
 
     def repeated(self, line: "Line", data: bytes) -> "ClientRequest":
         """What this one's fields are with another request line; this one must not have been given to anybody. ``data``:

@@ -335,7 +335,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _complete(self, rest: bytes) -> None:
         """The response is all here. Gives the connection back, or closes it when it cannot be used again."""
-        head = cast(Reply, self._head)
+        head = self._head
+        assert head is not None
         if rest or not head.keep_alive or self._upload is not None or self._paused:
             self.close()
             return

@@ -83,9 +83,8 @@ class AccessLog(Plugin[AccessLogConfig]):
     def _make_lines(self) -> None:
         """Makes the lines of what was taken, and hands them to the writer."""
         taken, self._taken = self._taken, []
-        make, put = self._make, self._put
-        for each in taken:
-            put(make(each))
+        if taken:
+            self._put(self._make(taken), len(taken))
 
     def _wanted(self, outcome: Outcome | None) -> bool:
         assert outcome is not None

@@ -190,12 +190,12 @@ class Lines:
         self._line = self._maker(quote, self._standing_known)
         self._line_carefully = self._maker(careful, lambda key, route: self._standing(key, route, careful))
 
-    def make(self, taken: tuple[Any, ...]) -> str:
-        """The line, with its newline, of what was taken."""
-        line = self._line(taken)
-        if "\\" in line and "\\udc" in line:  # most lines have no backslash: 15 ns, the longer search alone 270
-            line = self._line_carefully(taken)
-        return line
+    def make(self, taken: Sequence[tuple[Any, ...]]) -> str:
+        """The lines, each with its newline, of what was taken."""
+        text = "".join(map(self._line, taken))
+        if "\\" in text and "\\udc" in text:  # most lines have no backslash: 15 ns, the longer search alone 270
+            text = "".join(map(self._line_carefully, taken))
+        return text
 
     def _maker(
         self, quote: Quote, standing_of: Callable[[tuple[Any, ...], RouteInfo | None], list[str]]

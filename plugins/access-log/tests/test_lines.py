@@ -69,7 +69,7 @@ def lines(**settings: Any) -> Lines:
 
 
 def line_of(made: Lines, seen: Exchange) -> str:
-    return made.make(made.take(seen))
+    return made.make([made.take(seen)])
 
 
 def parsed(seen: Exchange, **settings: Any) -> dict[str, Any]:

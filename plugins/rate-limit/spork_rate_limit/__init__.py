@@ -107,8 +107,7 @@ class RateLimit(Plugin[RateLimitConfig]):
 
     @hookimpl
     def on_request(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
-        quick = self._quick
-        if quick is not None and self._count(exchange, quick):
+        if self._quick is not None and self._count(exchange, self._quick):
             return None
         cost = self._costs.get(exchange.request.method, self._cost) if self._costs else self._cost
         if not cost:
