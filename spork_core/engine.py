@@ -98,7 +98,10 @@ class Engine:
         if exchange.attempts:
             sent = exchange.attempts[-1].sent
             # Also after a whole answer: a hook may have put its own in the place of one that still streams.
-            if sent is not None and not (whole and sent.reply is not None and sent.reply.complete):
+            reply = None if sent is None else sent.reply
+            if sent is not None and not (
+                whole and reply is not None and (type(reply.body) is not StreamBody or reply.body.complete)
+            ):
                 sent.end(ClientDisconnected(reason="the exchange was abandoned"))
         body = exchange.request.body
         if body is not EMPTY:

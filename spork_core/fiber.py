@@ -128,7 +128,10 @@ class Fiber:
             return
         self._waiting = waiting
         waiting._asyncio_future_blocking = False
-        waiting.add_done_callback(self._step)
+        if isinstance(waiting, Wait):
+            waiting._callback = self._step  # as its add_done_callback does, without the call
+        else:
+            waiting.add_done_callback(self._step)
 
     def _finish(self, error: BaseException | None) -> None:
         on_done, self._on_done = self._on_done, None

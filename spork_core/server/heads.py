@@ -156,8 +156,9 @@ class HeadParser:
             known.rest()
         elif not trusted:
             fields = head[line_end:]
-            found = known.get(fields)
+            found = known.kept.get(fields)
             if found is not None:
+                known.hits += 1
                 start = head[:line_end]
                 line = self._lines.get(start) or self._plain_line(start)
                 if line is not None:

@@ -6,7 +6,7 @@ from multidict import istr
 
 from spork_core.clock import HttpDate
 from spork_core.exchange import Response
-from spork_core.headers import KERNELS_OWN, head_bytes, keep_ordinary, special, version_of
+from spork_core.headers import KERNELS_OWN, ORDINARY, head_bytes, keep_ordinary, special, version_of
 
 DATE: Final = istr("Date")  # found in a third of the time that a str takes
 NO_CONTENT: Final = frozenset((204, 304))
@@ -33,7 +33,7 @@ def response_head(response: Response, method: str, version: int, *, close: bool,
     if not content:
         extra = "" if clean else _without_content(response, length)
     else:
-        if not clean:
+        if not clean and not ORDINARY.issuperset(headers):
             keep_ordinary(headers)
         if length is not None:
             extra = f"Content-Length: {length}\r\n"

@@ -145,8 +145,9 @@ class ReplyParser:
         if not known.on:
             known.rest()
         elif not no_body:
-            found = known.get(head)
+            found = known.kept.get(head)
             if found is not None:
+                known.hits += 1
                 return found.again()  # 0.7 µs instead of 4
         try:
             messages, upgraded, _ = self._parser.feed_data(head)

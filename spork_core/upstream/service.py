@@ -12,7 +12,7 @@ from spork_core.body import EMPTY, Body
 from spork_core.config.model import ServiceConfig, TimeoutOverrides, UpstreamTimeouts, UpstreamTLS
 from spork_core.errors import UpstreamUnavailable
 from spork_core.exchange import Endpoint, Request
-from spork_core.headers import TOKEN, HeaderInjection, head_bytes, keep_ordinary, version_of
+from spork_core.headers import ORDINARY, TOKEN, HeaderInjection, head_bytes, keep_ordinary, version_of
 from spork_core.outbox import Outbox
 from spork_core.upstream.pool import Pool, TimeLimits
 from spork_core.upstream.resolver import Resolver
@@ -141,8 +141,8 @@ def request_head(request: Request, target: str, extra: str, body: Body, authorit
         and request.method is request.raw_method
     ):
         return b"%b%b\r\n" % (request.raw[:-2], extra.encode())  # untouched: 0.8 µs saved
-    if not clean:  # hooks had it: what frames the message, or belongs to one hop, is the kernel's to say
-        keep_ordinary(headers)
+    if not clean and not ORDINARY.issuperset(headers):
+        keep_ordinary(headers)  # hooks had it: what frames the message, or belongs to one hop, is the kernel's to say
     if " " in target or not (request.method in IDEMPOTENT or TOKEN.fullmatch(request.method)):
         raise HeaderInjection("the method or the target that a hook set breaks the request line")
     if HOST not in headers:

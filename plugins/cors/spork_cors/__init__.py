@@ -7,6 +7,7 @@ from spork_core.api import Exchange, Forbidden, GatewayView, Headers, Metric, Pl
 from spork_cors.config import CorsConfig
 from spork_cors.fields import (
     ALLOW_PRIVATE,
+    NONE_IN,
     ORIGIN,
     REQUEST_HEADERS,
     REQUEST_METHOD,
@@ -63,7 +64,8 @@ class Cors(Plugin[CorsConfig]):
         request, response = exchange.request, exchange.response
         assert response is not None
         headers = response.headers
-        remove_answers(headers)
+        if not NONE_IN(headers):
+            remove_answers(headers)
         if request.method == "OPTIONS" and _is_preflight(request):
             answer = self._preflight(request)
             if not isinstance(answer, str) and response.status < 300:

@@ -33,13 +33,12 @@ ANSWERS: Final = (
 )
 """The response fields of CORS."""
 
-_NONE_IN: Final = Headers((name, "") for name in ANSWERS).keys().isdisjoint
+NONE_IN: Final = Headers((name, "") for name in ANSWERS).keys().isdisjoint
+"""True when fields hold no response field of CORS: 0.08 µs."""
 
 
 def remove_answers(headers: Headers) -> None:
-    """Takes away every response field of CORS; 0.08 µs where there is none."""
-    if _NONE_IN(headers):
-        return
+    """Takes away every response field of CORS; where ``NONE_IN`` says that there is none, there is nothing to do."""
     for name in ANSWERS:
         headers.popall(name, None)
 

@@ -61,7 +61,7 @@ def by_address(ipv6_prefix: int) -> Caller:
             return client
         try:
             packed = inet_pton(AF_INET6, client.partition("%")[0])
-        except (OSError, UnicodeEncodeError):
+        except (OSError, ValueError):  # also bytes that stand for no address, and a NUL
             return client
         if packed.startswith(_MAPPED):
             return ".".join(map(str, packed[12:]))

@@ -1,7 +1,7 @@
 """Counting in this process: the states of callers, in a memory with a bound."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ class Counters:
         self._one = plan.one
         self._most = most
         self._states: States = OrderedDict()
+        self.state: Callable[[Hashable], Any] = self._states.get
+        """Gives the state of a caller; None when it is not remembered."""
         self.evicted = 0
         """Callers that were forgotten before their windows had ended."""
 
@@ -52,10 +54,6 @@ class Counters:
         if one is not None:
             return decide_one(one, state, now, cost)
         return decide(self._windows, state, (now,) * len(state), cost)
-
-    def state(self, who: Hashable) -> Any:
-        """That of ``who``; None when it is not remembered."""
-        return self._states.get(who)
 
     def note(self, who: Hashable, answer: Sequence[int], now: int) -> None:
         """Goes on from what a store has just answered, in case it is the last time: whoever has little left there has
@@ -76,6 +74,7 @@ class Counters:
         still run on the instance of those are counted here, too."""
         if kept[0] == self.plan.kinds:
             self._states = kept[1]
+            self.state = self._states.get
 
     def _remember(self, who: Hashable, state: Any, now: int) -> Any:
         if len(self._states) < self._most:
