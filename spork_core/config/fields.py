@@ -19,6 +19,9 @@ ALONE: Final = "alone"
 SHORTHAND: Final = "shorthand"
 """Metadata of the one field of a class that may stand there for the whole mapping."""
 
+NAMES: Final = "names"
+"""Metadata of a field whose URLs are names, such as origins and issuers: nobody connects to them."""
+
 INTERNAL: Final = "internal"
 """Metadata of a field that no config sets."""
 

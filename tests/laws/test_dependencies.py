@@ -53,7 +53,7 @@ def top(module: str) -> str:
 
 
 def owners(module: str) -> set[str]:
-    """The distributions that a module is of; of a namespace package, which several share, those that have the module."""
+    """The distributions that a module is of; where several share a namespace package, those that have the module."""
     found = set(DISTRIBUTIONS.get(top(module), ()))
     if len(found) < 2:
         return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spork_core.api import Exchange, Plugin, Problem, Response, hookimpl
+from spork_core.api import Exchange, Plugin, Problem, Response, TooManyRequests, hookimpl
 from spork_core.body import Body, IteratorBody
 from spork_core.config import loads
 from spork_core.errors import ConfigError
@@ -166,6 +166,22 @@ class Remembers(Plugin[Any]):
 def test_a_gateway_that_does_not_recover_is_found() -> None:
     report = faults(f"{SERVICES}\n{ROUTE}", remembers=Remembers)
     assert "five minutes after the fault" in serious(report)["refused"].sentence
+
+
+class Limits(Remembers):
+    """Counts by a clock that nobody makes jump."""
+
+    @hookimpl
+    def on_request(self, exchange: Exchange) -> Response | None:
+        if self.failed:
+            raise TooManyRequests
+        return None
+
+
+def test_a_limit_that_is_counted_by_anothers_clock_is_no_fault() -> None:
+    report = faults(f"{SERVICES}\n{ROUTE}", limits=Limits)
+    assert report.ok
+    assert "a limit is still used up" in " ".join(finding.sentence for finding in report.findings)
 
 
 class Breaks(Remembers):

@@ -26,6 +26,7 @@ class Settings:
     keys: str = setting("Where keys are.", default="http://idp/jwks")
     database: Secret | None = setting("A database.", default=None)
     stores: tuple[Store, ...] = setting("Stores.", default=())
+    origins: tuple[str, ...] = setting("Origins.", default=("https://app.example.com",), metadata={"names": True})
 
 
 class Uses(Plugin[Settings]):

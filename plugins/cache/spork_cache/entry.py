@@ -56,7 +56,8 @@ class Entry:
         """The moment from which it is of no use, as the memory reckons; 0.0 outside of it."""
         self.visited = False
         """True when it was used since eviction last came by."""
-        fields = sum(len(name) + len(value) + _FIELD for name, value in stored.headers.items())
+        headers = stored.headers
+        fields = sum(map(len, headers)) + sum(map(len, headers.values())) + len(headers) * _FIELD
         self.size = len(content) + fields + len(key) + len(stored.vary_key) + _OVERHEAD
         """Bytes of memory that it takes, about."""
         self._age = -1

@@ -18,6 +18,10 @@ _LOOKED_AT: Final = 64
 """So many of the oldest entries are looked at for one that has ended, when room is needed."""
 
 
+_LEAST_SEEN: Final = 16
+"""Keys that were refused a place of which a memory of few entries knows."""
+
+
 class Slot:
     """What is stored under one primary key: one answer, or several variants (RFC 9111 section 4.1)."""
 
@@ -67,6 +71,8 @@ class Memory:
         self._uris: dict[str, tuple[str, ...]] = {}
         """URI → the keys of it: one for each route and identity."""
         self._tags: dict[str, set[Entry]] = {}
+        self._seen: dict[str, None] = {}
+        """Keys that were refused a place, the oldest first; no more than there are entries, or ``_LEAST_SEEN``."""
         self.size = 0
         """Bytes that the entries take."""
         self.evicted = 0
@@ -114,6 +120,20 @@ class Memory:
             self._make_room(entry)
         return True
 
+    def wants(self, entry: Entry) -> bool:
+        """Whether what can be had again from the store is worth a place: there is room, or it was asked for a short
+        time ago. Else answers that come in turn, more of them than fit, would put each other out before their use."""
+        if self.size + entry.size <= self._most:
+            return True
+        seen, key = self._seen, entry.key
+        if key in seen:
+            del seen[key]
+            return True
+        seen[key] = None
+        if len(seen) > max(len(self._order), _LEAST_SEEN):
+            del seen[next(iter(seen))]
+        return False
+
     def drop(self, entry: Entry) -> bool:
         """Keeps ``entry`` no longer; False when it was not there."""
         if entry not in self._order:
@@ -136,7 +156,7 @@ class Memory:
     def clear(self) -> int:
         """Keeps nothing; how many there were."""
         count = len(self._order)
-        for index in (self._slots, self._order, self._uris, self._tags):
+        for index in (self._slots, self._order, self._uris, self._tags, self._seen):
             index.clear()
         self.size = 0
         return count

@@ -347,6 +347,16 @@ class Serving:
         if entry is not None:
             if found.soft:
                 entry.soften(core.now())
-            if core.purges.last == since:  # else it may be among what was purged meanwhile
+            if core.purges.last == since and core.memory.wants(entry):  # else it may be among what was purged meanwhile
                 core.memory.put(entry)
+            now = core.now()
+            if (
+                now < entry.stored.fresh_until
+                and ask.method == "GET"
+                and rules.as_it_is(entry.stored, ask.asked, authenticated=ask.authenticated)
+            ):  # nearly all: what ``_decide`` would come to, by the way of a hit in memory
+                self._settle(ask, entry)
+                core.numbers.hit += 1
+                ask.fwd, ask.answered = "", True
+                return entry.answer(now)
         return self._decide(exchange, ask, entry, found.miss)

@@ -141,3 +141,15 @@ def _language(each: Entry) -> str:
         for lang in ("de", "en", "fr")
         if each.stored.vary_key == vary_key(Headers({"Accept-Language": lang}), each.stored.vary)
     )
+
+
+def test_a_full_memory_wants_what_is_asked_for_again_and_not_what_comes_in_turn() -> None:
+    tier = memory(size=entry(0).size * 4 + 200)
+    for name in range(4):
+        assert tier.wants(entry(name))
+        tier.put(entry(name))
+    for _ in range(2):  # each is asked for twice, and too many others lie between
+        assert not any(tier.wants(entry(f"turn {name}")) for name in range(100))
+    assert not tier.wants(entry("again"))
+    assert tier.wants(entry("again"))
+    assert kept(tier) == {"0", "1", "2", "3"}

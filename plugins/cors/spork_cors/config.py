@@ -88,7 +88,7 @@ class CorsConfig:
         'The origins whose scripts may read answers: "https://app.example.com", "https://*.example.com" for all '
         'sub-domains, "null" for pages without an origin, or "*" for everybody.',
         validator=_origins,
-        metadata=_ONE_OR_MORE,
+        metadata={**_ONE_OR_MORE, "names": True},  # nobody connects to an origin
     )
     allow_methods: tuple[str, ...] = setting(
         'The methods they may use, or "*".',

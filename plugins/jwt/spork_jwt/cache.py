@@ -22,10 +22,11 @@ class Entry:
     """A token that was good.
 
     ``until``: seconds since the epoch up to which it is answered for without another look. ``trusted``: up to which its
-    signature and claims are; between the two only the store is asked again. ``names``: what revocations call it.
+    signature and claims are; between the two only the store is asked again. ``vouched``: up to which what the
+    store said last holds when it does not answer. ``names``: what revocations call it.
     """
 
-    __slots__ = ("accepted", "fields", "identity", "names", "trusted", "until", "used", "weight")
+    __slots__ = ("accepted", "fields", "identity", "names", "trusted", "until", "used", "vouched", "weight")
 
     def __init__(self, accepted: Accepted, trusted: float, names: tuple[str, ...], weight: int) -> None:
         self.accepted = accepted
@@ -33,6 +34,7 @@ class Entry:
         self.fields = accepted.fields
         self.trusted = trusted
         self.until = trusted
+        self.vouched = 0.0
         self.names = names
         self.used = False
         self.weight = weight
@@ -89,7 +91,11 @@ class TokenCache:
             self.drop(field)
 
     def doubt(self) -> None:
-        """Has the store asked again about every token before it is used again."""
+        """Has the store asked again about every token before it is used again.
+
+        What it said before holds on where it does not answer: it may have been away itself, and is seldom back at once
+        on every connection.
+        """
         for entry in self.entries.values():
             entry.until = 0.0
 

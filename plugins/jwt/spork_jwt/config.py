@@ -18,6 +18,8 @@ ANY: Final = "*"
 KEY_SOURCES: Final = ("secret", "secrets", "public_key_file", "public_key_files", "jwks_file", "jwks_url")
 
 _ONE_OR_MORE: Final = {"alone": True}
+_NAMES: Final = {"names": True}
+"""Metadata of settings whose URLs are names: nobody connects to an issuer or an audience."""
 _MANAGED: Final = frozenset(
     "authorization connection content-encoding content-length content-type cookie date expect forwarded host "
     "keep-alive max-forwards proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
@@ -187,13 +189,13 @@ class JwtConfig:
         'Who may have issued a token (iss); "*": anybody; empty: it is not looked at.',
         default=(),
         validator=_texts,
-        metadata=_ONE_OR_MORE,
+        metadata={**_ONE_OR_MORE, **_NAMES},
     )
     audience: tuple[str, ...] = setting(
         'Whom a token must be meant for (aud), one of these; "*": anybody; empty: only tokens that do not say.',
         default=(),
         validator=_texts,
-        metadata=_ONE_OR_MORE,
+        metadata={**_ONE_OR_MORE, **_NAMES},
     )
     leeway: Seconds = setting(
         "By how much clocks may differ.", default=30.0, validator=_within(0, 600, "from 0s to 10m")

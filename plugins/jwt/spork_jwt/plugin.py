@@ -230,6 +230,8 @@ class Jwt(Plugin[JwtConfig]):
         try:
             revoked = await revocations.ask(entry.names, entry.accepted.issued)
         except StoreDown:
+            if entry.vouched > self._time():
+                return self._pass(exchange, entry)
             if self.config.on_store_error == "deny":
                 self.results["store_down"] += 1
                 raise
@@ -246,7 +248,7 @@ class Jwt(Plugin[JwtConfig]):
             self.results["accepted"] += 1
             return self._pass(exchange, entry)
         now = self._time()
-        entry.until = min(entry.trusted, now + recheck)
+        entry.until = entry.vouched = min(entry.trusted, now + recheck)
         return self._keep(exchange, field, entry, now)
 
     def _keep(self, exchange: Exchange, field: str, entry: Entry, now: float) -> Identity:

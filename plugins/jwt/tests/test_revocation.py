@@ -197,6 +197,18 @@ async def test_at_once_where_the_store_says_so(issuer: Any, secret: str) -> None
         (await gw.get("/", headers=issuer.bearer(jti="a"))).must_be(401)
 
 
+async def test_a_store_that_went_away_does_not_lock_out_whom_it_vouched_for(issuer: Any, secret: str) -> None:
+    async with gateway(plugins={"store": Shares, "jwt": settings(secret, recheck="20s")}, admin=NO_ADMIN) as gw:
+        (await gw.get("/", headers=issuer.bearer(jti="a"))).must_be(200)
+        for lost in Shares.store.lost:
+            lost()
+        Shares.store.down = True
+        (await gw.get("/", headers=issuer.bearer(jti="a"))).must_be(200)
+        (await gw.get("/", headers=issuer.bearer(jti="b"))).must_be(503)
+        gw.clock.advance(20)
+        (await gw.get("/", headers=issuer.bearer(jti="a"))).must_be(503)
+
+
 async def test_asking_again_costs_no_signature(issuer: Any, secret: str) -> None:
     plugins = {"store": Shares, "jwt": settings(secret, cache={"max_age": "1h"})}
     async with gateway(plugins=plugins) as gw:

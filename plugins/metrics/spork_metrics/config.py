@@ -15,11 +15,15 @@ _MOST_BUCKETS: Final = 50
 _FEWEST_SERIES: Final = 500
 _MOST_SERIES: Final = 1_000_000
 _MOST_CONSUMERS: Final = 1000
+_TAKEN: Final = ("/livez", "/readyz", "/status", "/reload")
+"""Paths of the admin listener that are the kernel's, which come before those of plugins."""
 
 
 def _path(_: object, _field: "Attribute[Any]", path: str) -> None:
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
         raise ValueError(f'"{path}" is not a path; write one like /metrics, of letters, digits, ".", "_", "~" and "-"')
+    if path in _TAKEN:
+        raise ValueError(f'"{path}" on the admin listener is the gateway\'s own; write another, such as /metrics')
 
 
 def _buckets(_: object, _field: "Attribute[Any]", bounds: tuple[float, ...]) -> None:

@@ -126,6 +126,7 @@ class Keeper:
             self._timer.cancel()
         self.ledger.close()
         if self._rows is not None:
+            self._rows.leave()  # else the worker that ends last takes the file for one that is in use
             self._rows.close()
 
     async def release(self, gateway: GatewayView) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from spork_metrics.config import MetricsConfig
 
 from spork_core.api import TRACE_ID, Exchange, Identity, Metric, Plugin, TooManyRequests, hookimpl, setting
 from spork_core.testing import gateway, scripts
@@ -328,3 +329,9 @@ async def test_pages_and_exchanges_go_on_beside_each_other() -> None:
 
     assert found[REQUESTS % (200, "GET", "all", "up", "upstream")] == 100
     assert found[DURATION % ("count", "")] == 100
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/livez", "/status", "/reload", "metrics", "/a/", "/a b"])
+def test_a_path_that_it_cannot_have_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match=r"write (another, such as|one like) /metrics"):
+        MetricsConfig(path=path)

@@ -68,14 +68,18 @@ class RedisStore(Store):
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         names = [self._prefix + key for key in keys]
+        groups = self._servers.together(names)
+        if len(groups) == 1:  # nearly always: the values come in the order of the names
+            values: list[bytes | None] = await self._reply(BULK, names[0], "MGET", *names)
+            return values
         found: list[bytes | None] = [None] * len(names)
 
         async def get(group: list[int]) -> None:
-            values = await self._reply(BULK, names[group[0]], "MGET", *(names[at] for at in group))
-            for at, value in zip(group, values, strict=True):
+            parts = await self._reply(BULK, names[group[0]], "MGET", *(names[at] for at in group))
+            for at, value in zip(group, parts, strict=True):
                 found[at] = value
 
-        await _all([get(group) for group in self._servers.together(names)])
+        await _all([get(group) for group in groups])
         return found
 
     async def set(self, key: str, value: bytes, ttl: float | None = None, *, only_new: bool = False) -> bool:

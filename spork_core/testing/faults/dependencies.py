@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from spork_core.config.fields import Secret
+from spork_core.config.fields import NAMES, Secret
 from spork_core.config.model import GatewayConfig
 
 PORTS: Final = {
@@ -92,7 +92,7 @@ def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
             yield from _texts(each, (*path, at))
     elif attrs.has(type(value)):
         for field in attrs.fields(type(value)):
-            if field.init:
+            if field.init and not field.metadata.get(NAMES):
                 yield from _texts(getattr(value, field.name), (*path, field.name))
 
 

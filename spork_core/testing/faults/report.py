@@ -13,12 +13,13 @@ from spork_core.testing.faults.scenarios import Scenario, Weather
 @attrs.frozen
 class Result:
     """One fault, and what the client of one sample saw. ``recovered``: seconds after the fault at which the answer
-    was as before it; None: not within five minutes."""
+    was as before it; None: not within five minutes. ``last``: what was answered then, when it was not."""
 
     fault: Scenario | Weather
     sample: Sample
     seen: Seen
     recovered: float | None
+    last: Seen | None = None
 
 
 @attrs.frozen

@@ -105,20 +105,20 @@ class Runner:
         if scenario is HEALTHY:
             self._healthy[sample] = worst
         await staged.play(HEALTHY)
-        result = Result(scenario, sample, worst, await self._recovered(staged, sample))
+        result = await self._afterwards(staged, Result(scenario, sample, worst, None))
         await self._check(staged, scenario.name, sample)
         return result
 
-    async def _recovered(self, staged: Stage, sample: Sample) -> float | None:
-        """Seconds from now until the answer is what it is without faults; None when it never is."""
-        loop = asyncio.get_running_loop()
+    async def _afterwards(self, staged: Stage, result: Result) -> Result:
+        """``result`` with how long it takes from now until the answer is what it is without faults."""
+        loop, sample, seen = asyncio.get_running_loop(), result.sample, None
         begun, wanted = loop.time(), self._healthy[sample]
         for due in _LOOKS:
             await asyncio.sleep(max(0.0, begun + due - loop.time()))
             seen = await staged.ask(sample, self._patience)
             if (seen.status, seen.whole, seen.malformed) == (wanted.status, wanted.whole, wanted.malformed):
-                return due
-        return None
+                return attrs.evolve(result, recovered=due)
+        return attrs.evolve(result, last=seen)
 
     async def _check(self, staged: Stage, fault: str, sample: Sample) -> None:
         """Nothing of an exchange is left when its client has gone."""
@@ -147,7 +147,7 @@ class Runner:
         weather.set_in(link)
         seen = await staged.ask(sample, self._patience)
         link.heal()
-        result = Result(weather, sample, seen, await self._recovered(staged, sample))
+        result = await self._afterwards(staged, Result(weather, sample, seen, None))
         await self._check(staged, weather.name, sample)
         return result
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spork_cache.rules import Action, Policy, Stored, plain, request_no_store, reuse, stale_if_error
+from spork_cache.rules import Action, Policy, Stored, as_it_is, plain, request_no_store, reuse, stale_if_error
 
 from spork_core.api import Headers
 
@@ -167,3 +167,18 @@ def test_nothing_stale_is_served_against_the_upstreams_word(
         forbidden = ("no-cache", "must-revalidate", "proxy-revalidate", "s-maxage")
         assert not (served and kept.ttl(noon + after) <= 0 and any(word in cache_control for word in forbidden))
         assert not (action is Action.HIT and kept.ttl(noon + after) <= 0)
+
+
+@given(
+    st.booleans(), st.booleans(), st.sets(st.sampled_from(["Accept", "Authorization", "Range", "X-Other", "Pragma"]))
+)
+def test_what_is_a_hit_at_a_glance_is_one_on_a_closer_look(
+    stored: Any, public: bool, known: bool, names: set[str]
+) -> None:
+    kept = stored("public, max-age=60" if public else "max-age=60")
+    headers = Headers(dict.fromkeys(names, "x"))
+    if as_it_is(kept, headers, authenticated=known):
+        assert known <= kept.shareable
+        assert ("Authorization" in names) <= kept.shareable
+        assert not names & {"Range", "Pragma"}
+        assert reuse(kept, headers, kept.received_at, Policy(), authenticated=known).action is Action.HIT
