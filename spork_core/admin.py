@@ -13,7 +13,7 @@ from spork_core.attribution import words_of
 from spork_core.build import local_routes
 from spork_core.driving import handled
 from spork_core.engine import Engine
-from spork_core.errors import NotFound, Problem
+from spork_core.errors import Forbidden, NotFound, Problem
 from spork_core.exchange import Exchange, Response, RouteInfo
 from spork_core.pipeline import EMPTY_PIPELINE
 from spork_core.plan import Plan
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from spork_core.gateway import Gateway
 
 _HEALTH_SECONDS = 1.0
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+"""Methods that change nothing (RFC 9110 section 9.2.1)."""
 _DEEPEST = 20
 """So deep may lie what a plugin tells of itself."""
 
@@ -76,6 +78,10 @@ class AdminSite:
     def plan(self, exchange: Exchange, target: str, max_forwards: int | None) -> Plan:
         """The plan of a local path, or one that refuses."""
         request = exchange.request
+        origin = request.headers.get("Origin")
+        if origin is not None and request.method not in _SAFE and origin.partition("://")[2] != request.host:
+            # A page that the operator has open can send this, and must not reload or purge anything.
+            return self.refusal(Forbidden("Pages of other origins may not change anything here."))
         try:
             match = self._router.find(request.method, "", target, request.headers)
         except NotFound:

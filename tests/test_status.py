@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from spork_core.api import Exchange, NoConfig, Plugin, hookimpl
+from spork_core.api import Exchange, LocalRoute, NoConfig, Plugin, Response, hookimpl
 from spork_core.cli.app import spork
 from spork_core.testing import Harness, gateway
+from tests.reference import plugin_of
 
 
 class Broken(Plugin[NoConfig]):
@@ -78,3 +79,25 @@ async def test_events_are_listed(told: tuple[str, dict[str, Any]]) -> None:
 
     assert [event["kind"] for event in found["events"]] == ["quarantined"]
     assert "Last events" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "origin", "status"),
+    [
+        ("POST", "https://evil.example", 403),
+        ("POST", "null", 403),
+        ("GET", "https://evil.example", 200),
+        ("POST", None, 200),
+        ("POST", "own", 200),
+    ],
+)
+async def test_a_page_of_another_origin_changes_nothing(method: str, origin: str | None, status: int) -> None:
+    changes = plugin_of(
+        local_routes=lambda self: [LocalRoute("/change", lambda exchange: Response(200), ("GET", "POST"))]
+    )
+    async with gateway(plugins={"changes": changes}, admin={}) as gw:
+        host = str(gw.gateway.admin_addresses[0])
+        fields = {"Host": host} | (
+            {} if origin is None else {"Origin": f"http://{host}" if origin == "own" else origin}
+        )
+        (await gw.admin.request(method, "/change", headers=fields)).must_be(status)

@@ -130,6 +130,7 @@ class Reader:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # a pipe is several processes, and all of them end
         )
         self._running.append(process)
         assert process.stdout is not None
@@ -144,7 +145,7 @@ class Reader:
     def close(self) -> None:
         """Ends what still runs."""
         for process in self._running:
-            process.send_signal(signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGTERM)
         for process in self._running:
             process.wait(_PATIENCE)
             assert process.stdout is not None

@@ -124,9 +124,10 @@ class Keeper:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self.ledger.close()
         if self._rows is not None:
             self._rows.leave()  # else the worker that ends last takes the file for one that is in use
+        self.ledger.close()
+        if self._rows is not None:
             self._rows.close()
 
     async def release(self, gateway: GatewayView) -> None:

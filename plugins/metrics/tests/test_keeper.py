@@ -14,7 +14,7 @@ from spork_metrics.cells import Owner
 from spork_metrics.formats import Format
 from spork_metrics.keeper import Keeper
 from spork_metrics.ledger import FIRST
-from spork_metrics.run import Run
+from spork_metrics.run import Run, read
 from spork_metrics.summing import Sums
 
 from spork_core.api import Clock, GatewayView, Metric, SporkError
@@ -136,3 +136,16 @@ async def test_without_its_folder_a_worker_still_shows_its_own(tmp_path: Path) -
 
         assert f"{REQUESTS} 2.0" in lines
         assert "spork_told_total 0.0" in lines
+
+
+async def test_one_that_a_reload_did_not_need_leaves_its_file(tmp_path: Path) -> None:
+    """given an instance whose numbers another's took the place of, then no worker takes its file for one in use"""
+
+    def left() -> list[bool]:
+        return [read(path)[0].left for path in sorted(tmp_path.glob("*/*.rows"))]
+
+    async with kept(tmp_path, Worker()):
+        unneeded = Keeper(sums()[1])
+        await unneeded.open(Worker(), "metrics", str(tmp_path))
+        unneeded.discard()
+        assert await asyncio.to_thread(left) == [False, True]
