@@ -249,9 +249,9 @@ def _explained(name: str) -> str:
     """The string below the assignment of a name in the module that has it."""
     home = testing._HOME_OF.get(name)
     module = shared if home is None else modules[f"{testing.__name__}.{home}"]
-    body = ast.parse(inspect.getsource(module)).body
-    for node, below in pairwise(body):
+    source = inspect.getsource(module)
+    for node, below in pairwise(ast.parse(source).body):
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if getattr(target, "id", "") == name and isinstance(below, ast.Expr):
-            return f"```python\n{ast.unparse(node)}\n```\n\n{prose(_text(below.value))}"
+            return f"```python\n{ast.get_source_segment(source, node)}\n```\n\n{prose(_text(below.value))}"
     return ""

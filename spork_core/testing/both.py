@@ -145,6 +145,8 @@ def both_forms(path: str) -> Iterator[Both]:
             with valkey() as server, both_forms(server.path) as both:
                 yield both
 
+    A test then asks the same of both forms::
+
         @given(st.lists(st.tuples(st.floats(0, 2), st.integers(1, 5))))
         def test_lua_and_python_agree(both, calls):
             both.clear()
