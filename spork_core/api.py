@@ -68,7 +68,7 @@ from spork_core.plugin import (
 from spork_core.prepared import Prepared
 from spork_core.shared import BREAKER, CACHE_STATUS, LIMIT, SESSION_TRACING, STORE, TRACE_ID
 from spork_core.store import MemoryStore, Script, Store, StoreDown, Subscription, Table
-from spork_core.units import Bytes, Rate, Seconds
+from spork_core.units import Bytes, Rate, Seconds, statuses_of
 
 __all__ = [
     "BREAKER",
@@ -152,4 +152,5 @@ __all__ = [
     "VersionNotSupported",
     "hookimpl",
     "setting",
+    "statuses_of",
 ]

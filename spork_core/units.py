@@ -1,6 +1,7 @@
-"""Durations, sizes and rates as operators write them ("5s", "64KiB", "60/minute"), and back."""
+"""Durations, sizes, rates and statuses as operators write them ("5s", "64KiB", "60/minute", "5xx"), and back."""
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Final
 
@@ -171,3 +172,22 @@ def format_rate(rate: Rate) -> str:
         if rate.seconds == seconds:
             return f"{rate.count}/{name}"
     return f"{rate.count}/{format_duration(rate.seconds)}"
+
+
+_STATUSES: Final = re.compile(r"([1-9])xx|([1-9]\d\d)(?:-([1-9]\d\d))?")
+
+
+def statuses_of(written: Iterable[int | str], like: str = "404, 5xx or 400-499") -> frozenset[int]:
+    """``404``, ``5xx`` and ``400-499`` as the status codes they mean. Raises ValueError, which says to write it
+    ``like`` that."""
+    found: set[int] = set()
+    for item in written:
+        match = _STATUSES.fullmatch(str(item).lower())
+        if match is None:
+            raise ValueError(f'"{item}" is not a status; write it like {like}')
+        first = int(match[1]) * 100 if match[1] else int(match[2])
+        last = first + 99 if match[1] else int(match[3] or match[2])
+        if last < first:
+            raise ValueError(f'"{item}" ends before it begins; write "{last}-{first}"')
+        found.update(range(first, last + 1))
+    return frozenset(found)

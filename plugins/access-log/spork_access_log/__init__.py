@@ -4,12 +4,12 @@ import asyncio
 import random
 from typing import Any, ClassVar, Final
 
-from spork_access_log.config import AccessLogConfig, Only, statuses_of
+from spork_access_log.config import AccessLogConfig, Only
 from spork_access_log.fields import FIELDS
 from spork_access_log.lines import Lines
 from spork_access_log.redact import HEADERS, QUERY, all_but, names_only, no_query
 from spork_access_log.writer import Writer
-from spork_core.api import Exchange, GatewayView, OnFailure, Outcome, Plugin, SporkError, hookimpl
+from spork_core.api import Exchange, GatewayView, OnFailure, Outcome, Plugin, SporkError, hookimpl, statuses_of
 
 __all__ = ["AccessLog", "AccessLogConfig", "Only"]
 

@@ -9,25 +9,9 @@ from attrs import Attribute, frozen
 
 from spork_access_log.fields import FIELDS
 from spork_access_log.writer import STANDARD
-from spork_core.api import TOKEN, Bytes, Seconds, setting
+from spork_core.api import TOKEN, Bytes, Seconds, setting, statuses_of
 
-_STATUSES: Final = re.compile(r"([1-9])xx|([1-9]\d\d)(?:-([1-9]\d\d))?")
 _SMALLEST_BUFFER: Final = 64 * 1024
-
-
-def statuses_of(written: Iterable[int | str]) -> frozenset[int]:
-    """``404``, ``5xx`` and ``400-499`` as the numbers they mean. Raises ValueError."""
-    found: set[int] = set()
-    for item in written:
-        match = _STATUSES.fullmatch(str(item).lower())
-        if match is None:
-            raise ValueError(f'"{item}" is not a status; write it like 404, 5xx or 400-499')
-        first = int(match[1]) * 100 if match[1] else int(match[2])
-        last = first + 99 if match[1] else int(match[3] or match[2])
-        if last < first:
-            raise ValueError(f'"{item}" ends before it begins; write "{last}-{first}"')
-        found.update(range(first, last + 1))
-    return frozenset(found)
 
 
 def _statuses(_: object, _field: "Attribute[Any]", written: tuple[int | str, ...]) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from spork_access_log import AccessLog, AccessLogConfig, Only
-from spork_access_log.config import statuses_of
 
-from spork_core.api import Chance, Clock, Exchange, Headers, Outcome, Request, SporkError
+from spork_core.api import Chance, Clock, Exchange, Headers, Outcome, Request, SporkError, statuses_of
 
 
 class Gateway(SimpleNamespace):

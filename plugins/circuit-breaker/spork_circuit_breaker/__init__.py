@@ -8,7 +8,7 @@ from spork_circuit_breaker.admin import Desk
 from spork_circuit_breaker.admission import Pass, last_resort, steered
 from spork_circuit_breaker.board import Board, Name, Spot
 from spork_circuit_breaker.circuit import Change, Circuit, Kin, State
-from spork_circuit_breaker.config import CircuitBreakerConfig, Fallback, statuses_of
+from spork_circuit_breaker.config import CircuitBreakerConfig, Fallback
 from spork_circuit_breaker.problems import CircuitOpen
 from spork_circuit_breaker.sharing import Sharing
 from spork_circuit_breaker.telling import metrics
@@ -33,6 +33,7 @@ from spork_core.api import (
     UpstreamReset,
     UpstreamTimeout,
     hookimpl,
+    statuses_of,
 )
 
 __all__ = ["CircuitBreaker", "CircuitBreakerConfig", "CircuitOpen", "Fallback"]

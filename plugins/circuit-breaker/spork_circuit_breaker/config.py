@@ -1,18 +1,16 @@
 """The config classes: what opens a circuit, how it closes again, and what clients are told meanwhile."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from attrs import frozen
 
 from spork_circuit_breaker.circuit import Policy
-from spork_core.api import FIELD_VALUE, TOKEN, Seconds, setting
+from spork_core.api import FIELD_VALUE, TOKEN, Seconds, setting, statuses_of
 
 if TYPE_CHECKING:
     from attrs import Attribute
 
-_STATUSES: Final = re.compile(r"([1-9])xx|([1-9]\d\d)(?:-([1-9]\d\d))?")
 _FRAMING: Final = frozenset(
     "connection content-length content-type keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
 )
@@ -21,23 +19,8 @@ _MOST_CALLS: Final = 100_000
 _NS: Final = 1e9
 
 
-def statuses_of(written: Iterable[int | str]) -> frozenset[int]:
-    """``503``, ``5xx`` and ``500-599`` as the numbers they mean. Raises ValueError."""
-    found: set[int] = set()
-    for item in written:
-        match = _STATUSES.fullmatch(str(item).lower())
-        if match is None:
-            raise ValueError(f'"{item}" is not a status; write it like 503, 5xx or 500-599')
-        first = int(match[1]) * 100 if match[1] else int(match[2])
-        last = first + 99 if match[1] else int(match[3] or match[2])
-        if last < first:
-            raise ValueError(f'"{item}" ends before it begins; write "{last}-{first}"')
-        found.update(range(first, last + 1))
-    return frozenset(found)
-
-
 def _statuses(_: object, _field: "Attribute[tuple[int | str, ...]]", written: tuple[int | str, ...]) -> None:
-    statuses_of(written)
+    statuses_of(written, "503, 5xx or 500-599")
 
 
 def _count(_: object, field: "Attribute[Any]", count: int | None) -> None:

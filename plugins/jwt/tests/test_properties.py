@@ -114,10 +114,10 @@ def test_what_is_forwarded_is_a_field(value: Any) -> None:
 )
 def test_the_cache_keeps_its_bounds(most: int, steps: list[tuple[str, int, bool]]) -> None:
     cache = TokenCache(most, 1000)
-    for now, (field, weight, used) in enumerate(steps):
-        entry = Entry(Accepted(Identity(field), 99.0, None, None, Headers()), now + 5.0, (field, "all"), weight)
+    for moment, (field, weight, used) in enumerate(steps):
+        entry = Entry(Accepted(Identity(field), 99.0, None, None, Headers()), moment + 5.0, (field, "all"), weight)
         entry.used = used
-        cache.put(field, entry, now)
+        cache.put(field, entry, moment)
         assert len(cache.entries) <= most
         assert cache.size == sum(each.weight for each in cache.entries.values()) <= 1000
         assert cache._named.get("all", set()) == set(cache.entries)

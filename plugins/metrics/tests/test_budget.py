@@ -54,8 +54,8 @@ def shown(ledgers: list[Ledger]) -> dict[tuple[str, frozenset[tuple[str, str]]],
 def test_a_flood_ends_at_the_budget_and_nothing_is_lost(flood: list[tuple[str, list[str]]], workers: int) -> None:
     ledgers = [Ledger(MemoryRows(), budget()) for _ in range(workers)]
 
-    for now, what in enumerate(flood):
-        count(ledgers[now % workers], what, now)
+    for moment, what in enumerate(flood):
+        count(ledgers[moment % workers], what, moment)
     found = shown(ledgers)
 
     own = {"spork_metrics_series", "spork_metrics_series_overflow_total", "spork_consumer_requests_total"}
@@ -72,9 +72,9 @@ def test_no_counter_ever_goes_back(flood: list[tuple[str, list[str]]]) -> None:
     ledgers = [Ledger(MemoryRows(), budget()) for _ in range(2)]
     before: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
 
-    for now, what in enumerate(flood):
-        count(ledgers[now % 2], what, now)
-        if now % 20 == 19:
+    for moment, what in enumerate(flood):
+        count(ledgers[moment % 2], what, moment)
+        if moment % 20 == 19:
             found = shown(ledgers)
             assert {
                 series: found.get(series, 0) for series, value in before.items() if found.get(series, 0) < value

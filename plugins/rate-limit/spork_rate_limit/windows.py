@@ -8,6 +8,7 @@ Rules of this file
 4. ``scripts.py`` has the same in Lua. What is changed here is changed there; a test holds them equal.
 """
 
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Sequence
 from math import gcd
@@ -31,7 +32,7 @@ def microseconds(rate: Rate) -> int:
     return round(rate.seconds * 1_000_000)
 
 
-class Window(Generic[S]):
+class Window(ABC, Generic[S]):
     """How one limit is counted. ``limit``: the most units at once."""
 
     limit: int
@@ -39,42 +40,42 @@ class Window(Generic[S]):
     """States of windows of one kind mean the same, whatever the limit; it stands in keys of the store."""
 
     @property
+    @abstractmethod
     def numbers(self) -> tuple[int, ...]:
         """What makes an equal Window: ``type(window)(*window.numbers)``. The script counts by them, too."""
-        raise NotImplementedError
 
+    @abstractmethod
     def new(self, now: int) -> S:
         """The state of a caller that nobody has seen."""
-        raise NotImplementedError
 
+    @abstractmethod
     def seen(self, now: int, room: int, grows: int) -> S:
         """A state that has no more room, now and later, than another one that told ``room`` and ``grows`` just now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def current(self, state: S, now: int) -> int:
         """The time to go on with when the clock says ``now``: that of the state where the clock went back a little, -1
         where it went back by a whole window, and the state says nothing any more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def room(self, state: S, now: int) -> int:
         """Units that may be taken now; negative when a reload made the limit smaller."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, state: S, now: int, cost: int) -> None:
         """Takes ``cost`` units, for which there is room."""
-        raise NotImplementedError
 
+    @abstractmethod
     def grows(self, state: S, now: int) -> int:
         """Microseconds until there is more room, if nobody asks meanwhile; 0 when there is all."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wait(self, state: S, now: int, cost: int) -> int:
         """Microseconds until there is room for ``cost``, if nobody asks meanwhile."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ends(self, state: S) -> int:
         """When the state will be like new, if nobody asks meanwhile."""
-        raise NotImplementedError
 
 
 class Log:
